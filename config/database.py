@@ -1,0 +1,87 @@
+"""Connections to PostgreSQL: the pool that every process works with, as role `fleet`.
+
+Owns how a connection is set up and which errors mean "try the same again". Works through a transaction-mode pooler:
+then nothing is set on the session and nothing is prepared, and the URL itself must name a role of the fleet.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import orjson
+from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool
+
+from config.settings import Settings
+
+Connection = AsyncConnection[TupleRow]
+Pool = AsyncConnectionPool[Connection]
+
+STATEMENT_TIMEOUT_SECONDS = 30
+CONFLICT_TRIES = 5
+CONNECT_TIMEOUT_SECONDS = 30.0
+
+_Result = TypeVar("_Result")
+
+set_json_loads(orjson.loads)
+
+
+def pool(settings: Settings, database_url: str, *, size: int, process: str) -> Pool:
+    """Return a pool that is not open yet; `await pool.open()` on the loop that uses it."""
+    pooler = settings.database_pooler == "transaction"
+    options: dict[str, Any] = {
+        "autocommit": True,
+        "application_name": f"fleet {process}",
+        "prepare_threshold": None if pooler else 5,
+    }
+    if not pooler:
+        options["options"] = f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c TimeZone=UTC"
+    return AsyncConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        kwargs=options,
+        configure=None if pooler else become_fleet,
+        name=process,
+    )
+
+
+async def become_fleet(connection: Connection) -> None:
+    """Act as role fleet for the rest of this session: the ledger's guard knows the fleet by its role."""
+    await connection.execute("SET ROLE fleet")
+
+
+async def run(pool: Pool, statement: bytes, **parameters: Any) -> list[TupleRow]:
+    """Run one statement by itself and return its rows; again where it lost a conflict with another."""
+
+    async def once(connection: Connection) -> list[TupleRow]:
+        cursor = await connection.execute(statement, parameters)
+        return await cursor.fetchall() if cursor.description else []
+
+    return await repeated(pool, once)
+
+
+async def repeated(pool: Pool, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+    """Run `work` on a connection of the pool, again where the database asks for it.
+
+    A deadlock or a serialisation failure rolled everything back, so the same work may run again as if it never had.
+    """
+    for tried in range(1, CONFLICT_TRIES + 1):
+        try:
+            async with pool.connection() as connection:
+                return await work(connection)
+        except (DeadlockDetected, SerializationFailure):
+            if tried == CONFLICT_TRIES:
+                raise
+            await asyncio.sleep(random.uniform(0, 0.02 * 2**tried))  # noqa: S311 - jitter
+    raise AssertionError("unreachable")
+
+
+LOST_CONNECTION = (OperationalError,)
+"""What a statement raises when the server restarted or the network broke: whether it committed is not known."""

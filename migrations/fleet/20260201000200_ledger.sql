@@ -1,0 +1,79 @@
+-- What was started, what was tried, and what the vendors said of it.
+
+-- One row per start in flight; it goes when its last member is settled. Its lease is the lease of its members.
+CREATE TABLE IF NOT EXISTS fleet.batches (
+    send_key uuid PRIMARY KEY,
+    channel text NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,                -- fingerprint of the credentials it was started under
+    account_tenant_id uuid NOT NULL,      -- whose credentials; the nil uuid for the environment's
+    member_ids uuid[] NOT NULL,           -- in the order in which they stand in the request
+    body bytea,                           -- the exact request, compressed; only where the vendor honours the key
+    first_sent_at timestamptz NOT NULL,
+    tainted boolean NOT NULL DEFAULT false,   -- a request under this key ended unknown: only a replay may follow
+    replays integer NOT NULL DEFAULT 0,
+    lease_token uuid,                     -- null while it waits for its replay
+    lease_expires_at timestamptz NOT NULL -- or, without a token, when the replay is due
+);
+
+CREATE INDEX IF NOT EXISTS fleet_batches_lease ON fleet.batches (lease_expires_at);
+
+-- One row per try at a vendor, written once, when the try is settled.
+CREATE TABLE IF NOT EXISTS fleet.attempts (
+    message_id uuid NOT NULL,
+    number integer NOT NULL,              -- counts requests, from 1, without gaps
+    counted boolean NOT NULL,             -- false where it does not use up the message's budget
+    id uuid NOT NULL,                     -- derived from send key and message: what callbacks carry as ?attempt=
+    send_key uuid NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    sender text,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('accepted', 'rejected', 'later', 'unknown', 'halted')),
+    http_status integer,
+    error_code text,
+    provider_message_id text,
+    worker text,
+    PRIMARY KEY (message_id, number)
+);
+
+CREATE UNIQUE INDEX IF NOT EXISTS fleet_attempts_vendor_id
+    ON fleet.attempts (provider, account, provider_message_id) WHERE provider_message_id IS NOT NULL;
+
+-- Vendor callbacks and late answers, raw, once each.
+CREATE TABLE IF NOT EXISTS fleet.events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    provider text NOT NULL,
+    tenant_id uuid NOT NULL,
+    event_id text NOT NULL,
+    message_id uuid,
+    attempt_id uuid,
+    body jsonb NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    applied_at timestamptz,
+    next_try_at timestamptz,
+    tries integer NOT NULL DEFAULT 0,
+    UNIQUE (provider, tenant_id, event_id)
+);
+
+CREATE INDEX IF NOT EXISTS fleet_events_unapplied ON fleet.events (next_try_at) WHERE applied_at IS NULL;
+
+-- A promise outlives its row: the same key inserted again after the row is gone sends nothing.
+CREATE TABLE IF NOT EXISTS fleet.promises (
+    key_hash bytea PRIMARY KEY,           -- sha256 of the idempotency key
+    message_id uuid NOT NULL,
+    kept_at timestamptz NOT NULL DEFAULT now()
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON fleet.batches, fleet.events TO fleet;
+GRANT SELECT, INSERT ON fleet.attempts, fleet.promises TO fleet;
+
+-- The id of one message's try under one send key: what a callback carries as ?attempt=. The workers compute the same.
+CREATE OR REPLACE FUNCTION fleet.attempt_id(send_key uuid, message_id uuid) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT encode(substring(sha256(uuid_send(send_key) || uuid_send(message_id)) FROM 1 FOR 16), 'hex')::uuid
+$$;
+
+GRANT EXECUTE ON FUNCTION fleet.attempt_id(uuid, uuid) TO fleet;

@@ -1,0 +1,129 @@
+-- What people and processes say about sending: who may, who must not, what waits, and who is at work.
+
+CREATE TABLE IF NOT EXISTS fleet.accounts (
+    tenant_id uuid NOT NULL,              -- the nil uuid is the environment's account
+    provider text NOT NULL,
+    webhook_secret text,                  -- sealed
+    options jsonb NOT NULL DEFAULT '{}',
+    halted_at timestamptz,
+    halted_until timestamptz,             -- then one message may try whether it works again
+    halted_code text,
+    halted_reason text,
+    halted_fingerprint text,              -- new credentials are not halted by what the old ones did
+    PRIMARY KEY (tenant_id, provider)
+);
+
+CREATE TABLE IF NOT EXISTS fleet.pauses (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    scope_key text NOT NULL,              -- see fleet.scope_keys
+    kind text NOT NULL DEFAULT 'pause' CHECK (kind IN ('pause', 'adoption', 'cancel')),
+    due_before timestamptz,               -- holds only what was due before; null holds all of the scope
+    reason text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    until timestamptz                     -- null: until a person resumes
+);
+
+CREATE INDEX IF NOT EXISTS fleet_pauses_scope ON fleet.pauses (scope_key);
+
+CREATE TABLE IF NOT EXISTS fleet.suppressions (
+    workspace_id uuid NOT NULL,           -- or the tenant, where a message has no workspace
+    channel text NOT NULL,
+    address text NOT NULL,                -- normalised as the workers normalise it
+    reason text NOT NULL,
+    source text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    PRIMARY KEY (workspace_id, channel, address)
+);
+
+CREATE TABLE IF NOT EXISTS fleet.templates (
+    sha256 bytea PRIMARY KEY,
+    body jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS fleet.limits (
+    scope_key text PRIMARY KEY,
+    rate_per_second double precision,
+    burst integer,
+    daily integer,
+    concurrent integer,
+    set_by text NOT NULL,
+    set_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS fleet.lanes (
+    channel text NOT NULL,
+    workspace_id uuid NOT NULL,
+    band smallint NOT NULL,
+    vtime double precision NOT NULL DEFAULT 0,
+    weight double precision NOT NULL DEFAULT 1,
+    next_due_at timestamptz NOT NULL,
+    low_water timestamptz NOT NULL DEFAULT '-infinity',
+    ready boolean NOT NULL DEFAULT false,
+    blocked_until timestamptz,
+    PRIMARY KEY (channel, workspace_id, band)
+);
+
+CREATE TABLE IF NOT EXISTS fleet.lane_hints (
+    channel text NOT NULL,
+    workspace_id uuid NOT NULL,
+    band smallint NOT NULL,
+    due_at timestamptz NOT NULL
+);
+
+-- Live sending processes. A row that was not renewed belongs to a dead one.
+CREATE TABLE IF NOT EXISTS fleet.workers (
+    id uuid PRIMARY KEY,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    queues text[] NOT NULL,
+    slots integer NOT NULL,
+    in_flight integer NOT NULL DEFAULT 0,
+    version text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- An awake relay polls by itself; only while none is awake does an insert notify. Losing this table loses nothing.
+CREATE UNLOGGED TABLE IF NOT EXISTS fleet.relays (
+    id uuid PRIMARY KEY,
+    awake_until timestamptz NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS fleet.api_keys (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    workspace_id uuid NOT NULL,
+    name text NOT NULL,
+    key_hash bytea NOT NULL UNIQUE,
+    scopes text[] NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+
+CREATE TABLE IF NOT EXISTS fleet.audit_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    actor text NOT NULL,
+    action text NOT NULL,
+    workspace_id uuid,
+    subject text,
+    detail jsonb
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    fleet.accounts, fleet.pauses, fleet.suppressions, fleet.templates, fleet.limits, fleet.lanes, fleet.lane_hints,
+    fleet.workers, fleet.relays, fleet.api_keys
+TO fleet;
+GRANT SELECT, INSERT ON fleet.audit_log TO fleet;
+
+-- The scopes that a message belongs to, as pauses name them. The account is known to the worker alone.
+CREATE OR REPLACE FUNCTION fleet.scope_keys(channel text, provider text, workspace uuid, campaign uuid) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT ARRAY['everything', 'channel:' || channel, 'provider:' || provider, 'workspace:' || workspace::text, 'campaign:' || campaign::text]
+$$;
+
+GRANT EXECUTE ON FUNCTION fleet.scope_keys(text, text, uuid, uuid) TO fleet;

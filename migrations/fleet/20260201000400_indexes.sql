@@ -1,0 +1,26 @@
+-- Built CONCURRENTLY: nobody who writes to the queues waits for them. Each is here for one reader.
+
+-- The claim: per channel, three bands by immutable expression, the earliest due first.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_due ON public.channel_outbox (
+    channel,
+    (CASE WHEN priority > 0 THEN 0 WHEN priority < 0 THEN 2 ELSE 1 END),
+    (coalesce(scheduled_at, created_at))
+) WHERE status = 'scheduled';
+
+-- Lists, newest first.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_created ON public.channel_outbox (created_at, id);
+
+-- A campaign's messages; those without one cost nothing.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_campaign ON public.channel_outbox (campaign_id)
+WHERE campaign_id IS NOT NULL;
+
+-- The job relay, and the jobs that are at work.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_jobs_due ON public.job_queue (
+    (coalesce(priority, 0)) DESC,
+    (coalesce(scheduled_at, created_at))
+) WHERE status = 'pending';
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_jobs_running ON public.job_queue (lease_expires_at) WHERE status = 'running';
+
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS fleet_jobs_unique_key ON public.job_queue (unique_key)
+WHERE unique_key IS NOT NULL AND status IN ('pending', 'running');

@@ -1,0 +1,116 @@
+-- The ledger cannot be reset from outside, a promise outlives its row, and an insert wakes a sleeping relay.
+
+-- Other roles may change or delete a message only while nothing was tried for it, or take it back.
+CREATE OR REPLACE FUNCTION fleet.guard_outbox() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    known CONSTANT text[] := ARRAY['queued', 'sending', 'sent', 'delivered', 'failed', 'cancelled', 'suppressed', 'unknown'];
+    untouched CONSTANT boolean := OLD.attempts = 0 AND (OLD.status IS NULL OR OLD.status::text <> ALL (known));
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF untouched THEN
+            RETURN OLD;
+        END IF;
+    ELSE
+        IF (NEW.id, NEW.attempts, NEW.attempts_forgiven, NEW.lease_token, NEW.lease_expires_at, NEW.send_key, NEW.sender,
+            NEW.provider_message_id, NEW.error_class, NEW.error_code, NEW.error_message, NEW.finalized_at)
+           IS DISTINCT FROM
+           (OLD.id, OLD.attempts, OLD.attempts_forgiven, OLD.lease_token, OLD.lease_expires_at, OLD.send_key, OLD.sender,
+            OLD.provider_message_id, OLD.error_class, OLD.error_code, OLD.error_message, OLD.finalized_at) THEN
+            RAISE EXCEPTION 'message %: only the fleet writes the columns of its ledger', OLD.id USING ERRCODE = '42501';
+        END IF;
+        NEW.updated_at := now();
+        IF NEW.status::text = 'cancelled' AND (untouched OR OLD.status::text IN ('scheduled', 'queued')) THEN
+            NEW.finalized_at := now();
+            NEW.lease_token := NULL;
+            NEW.lease_expires_at := NULL;
+            RETURN NEW;
+        END IF;
+        IF untouched AND NEW.status::text = 'scheduled' THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'message % is % after % attempts: only the fleet may change it now', OLD.id, OLD.status, OLD.attempts
+        USING ERRCODE = '42501', HINT = 'While it is scheduled or queued, status may be set to cancelled; else use: fleet messages retry|cancel.';
+END
+$$;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'public.channel_outbox'::regclass AND tgname = 'fleet_guard') THEN
+        CREATE TRIGGER fleet_guard BEFORE UPDATE OR DELETE ON public.channel_outbox
+            FOR EACH ROW WHEN (current_user <> 'fleet') EXECUTE FUNCTION fleet.guard_outbox();
+    END IF;
+END
+$$;
+
+-- An insert of a promise that was kept, and whose row is gone since, is a no-op, as it is while the row stands.
+CREATE OR REPLACE FUNCTION fleet.keep_promise() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM fleet.promises WHERE key_hash = sha256(convert_to(NEW.idempotency_key, 'UTF8'))) THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'public.channel_outbox'::regclass AND tgname = 'fleet_keep_promise') THEN
+        CREATE TRIGGER fleet_keep_promise BEFORE INSERT ON public.channel_outbox
+            FOR EACH ROW WHEN (NEW.idempotency_key IS NOT NULL) EXECUTE FUNCTION fleet.keep_promise();
+    END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION fleet.note_promise() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+AS $$
+BEGIN
+    INSERT INTO fleet.promises (key_hash, message_id)
+    VALUES (sha256(convert_to(OLD.idempotency_key, 'UTF8')), OLD.id)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+
+-- A row that was never tried and is deleted was no promise yet: its key is free again.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'public.channel_outbox'::regclass AND tgname = 'fleet_note_promise') THEN
+        CREATE TRIGGER fleet_note_promise AFTER DELETE ON public.channel_outbox
+            FOR EACH ROW WHEN (OLD.idempotency_key IS NOT NULL AND (OLD.attempts > 0 OR OLD.status::text <> 'scheduled'))
+            EXECUTE FUNCTION fleet.note_promise();
+    END IF;
+END
+$$;
+
+-- NOTIFY takes a lock that all committing sessions share, so an insert notifies only while every relay sleeps.
+-- It never fails for our sake: an error here costs a poll interval.
+CREATE OR REPLACE FUNCTION fleet.wake_relay() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM fleet.relays WHERE awake_until > clock_timestamp()) THEN
+        PERFORM pg_notify('fleet_due', TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;
+END
+$$;
+
+DO $$
+DECLARE
+    queue regclass;
+BEGIN
+    FOREACH queue IN ARRAY ARRAY['public.channel_outbox', 'public.job_queue']::regclass[] LOOP
+        IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = queue AND tgname = 'fleet_wake_relay') THEN
+            EXECUTE format('CREATE TRIGGER fleet_wake_relay AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION fleet.wake_relay()', queue);
+        END IF;
+    END LOOP;
+END
+$$;

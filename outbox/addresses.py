@@ -1,0 +1,39 @@
+"""One way to write an address, so that two spellings of it are one recipient: for sending, suppressing, searching.
+
+Refuses only what cannot be an address: whether it exists is the vendor's to say.
+"""
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from config.channels import CHANNELS, Channel
+
+
+class NotAnAddress(Exception):
+    """The text cannot be an address of this kind; the message says why and shows none of it."""
+
+
+def normalise(channel: Channel, text: str) -> str:
+    """Return the address as the fleet writes it: E.164, or an email address with a lower-case host.
+
+    Raises NotAnAddress.
+    """
+    return _email(text) if CHANNELS[channel].address == "email" else _phone(text)
+
+
+def _email(text: str) -> str:
+    try:
+        # test_environment: a stand-in's domains (.test, .invalid) are addresses as well
+        return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise NotAnAddress(f"recipient_email is no email address: {error}") from None
+
+
+def _phone(text: str) -> str:
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException:
+        raise NotAnAddress("recipient_phone is no number in international form, such as +14155550100") from None
+    if not phonenumbers.is_possible_number(number):
+        raise NotAnAddress("recipient_phone has too few or too many digits for its country")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

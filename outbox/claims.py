@@ -1,0 +1,50 @@
+"""Claims: scheduled → queued and back. What the relay and the rescuer do to the ledger.
+
+Refuses to know Redis: whoever claims also enqueues, and releases what it could not enqueue. `claim` is the one place
+that decides who goes next.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from config.channels import Channel
+from config.database import Pool, run
+from outbox.queries import load
+
+_SQL = load("claims")
+
+
+async def claim(pool: Pool, channel: Channel, *, limit: int, token: UUID, lease_seconds: float) -> list[str]:
+    """Take up to `limit` due messages of one channel under a lease; return their ids.
+
+    scheduled → queued, called by the relay. Empty: nothing is due, or what is due is paused or another relay's.
+    """
+    rows = await run(pool, _SQL["claim"], channel=channel.value, limit=limit, token=token, lease_seconds=lease_seconds)
+    return [row[0] for row in rows]
+
+
+async def release(pool: Pool, ids: Sequence[str], token: UUID) -> int:
+    """Give back what Redis did not take. queued → scheduled; returns how many were still this claim's."""
+    return len(await run(pool, _SQL["release"], ids=list(ids), token=token))
+
+
+async def rescue(pool: Pool, *, limit: int) -> int:
+    """Give back messages whose claim ran out before a worker started them. queued → scheduled; returns how many."""
+    return len(await run(pool, _SQL["rescue"], limit=limit))
+
+
+async def next_due(pool: Pool) -> float | None:
+    """Return in how many seconds the earliest scheduled message is due; negative when overdue, None without any."""
+    wait: timedelta | None = (await run(pool, _SQL["next_due"]))[0][0]
+    return None if wait is None else wait.total_seconds()
+
+
+async def reject_unclaimable(pool: Pool, served: Collection[Channel], *, limit: int) -> int:
+    """End messages whose channel does not exist. scheduled → failed / rejected; returns how many.
+
+    A channel that exists and that no provider of this version serves is left alone: its messages wait.
+    """
+    strangers = [row[0] for row in await run(pool, _SQL["strangers"], known=list(Channel))]
+    names = ", ".join(sorted(served))
+    return len(await run(pool, _SQL["reject_unclaimable"], channels=strangers, served=names, limit=limit))

@@ -1,0 +1,60 @@
+"""Who is at work: sending processes announce themselves, and a relay says when it needs no waking.
+
+Refuses to decide by it who owns what: a lease does that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from config.database import Pool, run
+from outbox.queries import load
+
+_SQL = load("presence")
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One sending process."""
+
+    id: UUID
+    host: str
+    pid: int
+    queues: Sequence[str]
+    slots: int
+    version: str
+
+
+async def announce(pool: Pool, presence: Presence, in_flight: int) -> None:
+    """Say that the process lives, and how many of its requests are under way."""
+    await run(
+        pool,
+        _SQL["announce"],
+        id=presence.id,
+        host=presence.host,
+        pid=presence.pid,
+        queues=list(presence.queues),
+        slots=presence.slots,
+        in_flight=in_flight,
+        version=presence.version,
+    )
+
+
+async def leave(pool: Pool, id_: UUID) -> None:
+    """Say that the process ends."""
+    await run(pool, _SQL["leave"], id=id_)
+
+
+async def prune(pool: Pool) -> None:
+    """Forget processes that ended an hour ago without saying so."""
+    await run(pool, _SQL["prune"])
+
+
+async def relay_awake(pool: Pool, id_: UUID, seconds: float) -> None:
+    """Say that a relay polls by itself for the next seconds: inserts need not notify."""
+    await run(pool, _SQL["relay_awake"], id=id_, seconds=seconds)
+
+
+async def relay_asleep(pool: Pool, id_: UUID) -> None:
+    """Say that a relay sleeps from now on; the next insert notifies, unless another relay is awake."""
+    await run(pool, _SQL["relay_asleep"], id=id_)

@@ -1,0 +1,24 @@
+"""Loads the statements of `outbox/sql/*.sql` by name.
+
+A file holds blocks that begin with `-- name: some_name`; the comment lines under it say what no rows means. An
+unknown or doubled name fails when the module that wants it is imported, not when a message needs it.
+"""
+
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def load(file: str) -> Mapping[str, bytes]:
+    """Return the statements of `outbox/sql/<file>.sql` by name.
+
+    They are bytes because psycopg takes text only where the type checker has seen the literal; these are ours as well.
+    """
+    text = files("outbox").joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
+    names = _NAME.findall(text)
+    if len(set(names)) != len(names):
+        raise ValueError(f"outbox/sql/{file}.sql: a name stands twice")
+    bodies = _NAME.split(text)[2::2]
+    return {name: body.strip().encode() for name, body in zip(names, bodies, strict=True)}

@@ -1,0 +1,154 @@
+"""Settlements: sending → sent, failed, scheduled or unknown. Closes attempts with what the vendor said.
+
+Owns the statement that no answer can poison: where the database refuses a value, the rows are halved until the one
+that carries it stands alone, and that one settles without its answer. A settlement under a lost lease changes
+nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg import Error
+
+from config.database import Pool, run
+from outbox import storable
+from outbox.queries import load
+from outbox.states import Status
+
+_SQL = load("starts")["settle"]
+
+# data exception, integrity constraint violation, program limit exceeded: a value is at fault, not the server
+_POISON = ("22", "23", "54")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What became of one message under one send key."""
+
+    id: UUID
+    send_key: UUID
+    lease: UUID
+    status: Status
+    outcome: str
+    """accepted, rejected, later, unknown or halted."""
+    provider: str
+    account: str
+    sender: str | None = None
+    response: Any = None
+    """The vendor's answer, as it came; made storable on its way in."""
+    provider_message_id: str | None = None
+    error_class: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    http_status: int | None = None
+    counted: bool = True
+    delay_seconds: float = 0.0
+    """Where it is scheduled again: after how long."""
+    elapsed_seconds: float = 0.0
+    """How long the request took."""
+    settled_at: float = field(default_factory=time.monotonic)
+    """When the answer came, on this process's clock: a settlement may be held while the database restarts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A batch whose members all have their settlement in this call, or earlier."""
+
+    send_key: UUID
+    lease: UUID
+    replay_after_seconds: float | None = None
+    """Where it must be replayed: after how long. Otherwise it goes."""
+
+
+async def settle(pool: Pool, settlements: Sequence[Settlement], ended: Sequence[Ended], *, worker: str) -> set[UUID]:
+    """Write the settlements and end the batches; return the ids of the messages that were settled.
+
+    A missing id means that the batch's lease is another's by now or that proof came first. Raises OperationalError
+    where the database is not there: nothing is lost by calling again with the same arguments.
+    """
+    try:
+        return await _write(pool, settlements, ended, worker)
+    except Error as refused:
+        if not (refused.sqlstate or "").startswith(_POISON):
+            raise
+    if len(settlements) == 1:
+        return await _write(pool, [_without_answer(settlements[0])], ended, worker)
+    middle = len(settlements) // 2
+    # The batches end with the second half: until then their leases must hold.
+    first = await settle(pool, settlements[:middle], [], worker=worker)
+    return first | await settle(pool, settlements[middle:], ended, worker=worker)
+
+
+async def _write(pool: Pool, settlements: Sequence[Settlement], ended: Sequence[Ended], worker: str) -> set[UUID]:
+    finished = [{"send_key": one.send_key, "lease": one.lease} for one in ended if one.replay_after_seconds is None]
+    kept = [
+        {"send_key": one.send_key, "lease": one.lease, "delay_seconds": one.replay_after_seconds}
+        for one in ended
+        if one.replay_after_seconds is not None
+    ]
+    rows = await run(
+        pool,
+        _SQL,
+        rows=_json([_row(settlement) for settlement in settlements]),
+        finished=_json(finished),
+        kept=_json(kept),
+        worker=worker,
+    )
+    return {UUID(row[0]) for row in rows}
+
+
+def _row(settlement: Settlement) -> dict[str, Any]:
+    return {
+        "id": settlement.id,
+        "send_key": settlement.send_key,
+        "lease": settlement.lease,
+        "status": settlement.status,
+        "outcome": settlement.outcome,
+        "provider": settlement.provider,
+        "account": settlement.account,
+        "sender": settlement.sender,
+        "response": storable.answer(settlement.response) if settlement.response is not None else None,
+        "provider_message_id": _text(settlement.provider_message_id),
+        "error_class": settlement.error_class,
+        "error_code": _text(settlement.error_code),
+        "error_message": _text(settlement.error_message),
+        "http_status": settlement.http_status,
+        "counted": settlement.counted,
+        "delay_seconds": settlement.delay_seconds,
+        "elapsed_seconds": settlement.elapsed_seconds,
+        "age_seconds": time.monotonic() - settlement.settled_at,
+    }
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else storable.text(value)
+
+
+def _without_answer(settlement: Settlement) -> Settlement:
+    """Keep what we decided ourselves; drop everything that the vendor wrote."""
+    return Settlement(
+        id=settlement.id,
+        send_key=settlement.send_key,
+        lease=settlement.lease,
+        status=settlement.status,
+        outcome=settlement.outcome,
+        provider=settlement.provider,
+        account=settlement.account,
+        response={"unstorable": True},
+        error_class=settlement.error_class,
+        error_code="unstorable_answer",
+        error_message="the vendor's answer could not be stored",
+        http_status=settlement.http_status,
+        counted=settlement.counted,
+        delay_seconds=settlement.delay_seconds,
+        elapsed_seconds=settlement.elapsed_seconds,
+        settled_at=settlement.settled_at,
+    )
+
+
+def _json(rows: Sequence[dict[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()

@@ -1,0 +1,61 @@
+-- Whose credentials a message goes out under. One block for each provider whose settings tenants keep, named as the
+-- provider: (tenant, connected, the settings as texts).
+
+-- name: resend
+SELECT DISTINCT ON (s.tenant_id) s.tenant_id, coalesce(s.is_connected, false), jsonb_build_object(
+    'api_key_encrypted', coalesce(s.api_key_encrypted, ''),
+    'from_email', coalesce(s.from_email, ''),
+    'from_name', coalesce(s.from_name, '')
+)
+FROM public.ai_settings_resend s
+WHERE s.tenant_id = ANY (%(tenants)s::uuid[])
+ORDER BY s.tenant_id, s.updated_at DESC NULLS LAST
+
+-- name: twilio
+SELECT DISTINCT ON (s.tenant_id) s.tenant_id, coalesce(s.is_connected, false), jsonb_build_object(
+    'twilio_account_sid', coalesce(s.twilio_account_sid, ''),
+    'twilio_auth_token', coalesce(s.twilio_auth_token, ''),
+    'twilio_phone_number', coalesce(s.twilio_phone_number, '')
+)
+FROM public.ai_settings_twilio s
+WHERE s.tenant_id = ANY (%(tenants)s::uuid[])
+ORDER BY s.tenant_id, s.updated_at DESC NULLS LAST
+
+-- name: vapi
+SELECT DISTINCT ON (s.tenant_id) s.tenant_id, coalesce(s.is_connected, false), jsonb_build_object(
+    'vapi_private_key', coalesce(s.vapi_private_key, ''),
+    'default_vapi_assistant_id', coalesce(s.default_vapi_assistant_id, ''),
+    'phone_number_id', coalesce((
+        SELECT n.provider_id
+        FROM public.voice_phone_numbers n
+        WHERE n.tenant_id = s.tenant_id AND n.provider::text = 'vapi' AND n.is_active AND n.provider_id IS NOT NULL
+        ORDER BY n.created_at
+        LIMIT 1
+    ), '')
+)
+FROM public.ai_settings_voice s
+WHERE s.tenant_id = ANY (%(tenants)s::uuid[])
+ORDER BY s.tenant_id, s.updated_at DESC NULLS LAST
+
+-- name: halts
+-- Accounts of one provider that are halted now, and for how long.
+SELECT a.tenant_id, a.halted_fingerprint, a.halted_code, a.halted_reason,
+    extract(epoch FROM a.halted_until - fleet.now())::float8
+FROM fleet.accounts a
+WHERE a.provider = %(provider)s AND a.tenant_id = ANY (%(tenants)s::uuid[]) AND a.halted_until > fleet.now()
+
+-- name: halt
+INSERT INTO fleet.accounts AS a (
+    tenant_id, provider, halted_at, halted_until, halted_code, halted_reason, halted_fingerprint
+)
+VALUES (
+    %(tenant_id)s, %(provider)s, fleet.now(), fleet.now() + make_interval(secs => %(seconds)s), %(code)s, %(reason)s,
+    %(fingerprint)s
+)
+ON CONFLICT (tenant_id, provider) DO UPDATE
+SET halted_at = CASE WHEN a.halted_until > fleet.now() THEN a.halted_at ELSE excluded.halted_at END,
+    halted_until = excluded.halted_until,
+    halted_code = excluded.halted_code,
+    halted_reason = excluded.halted_reason,
+    halted_fingerprint = excluded.halted_fingerprint
+RETURNING a.tenant_id

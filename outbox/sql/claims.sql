@@ -1,0 +1,112 @@
+-- The relay's statements: which messages are due, who has claimed them, and how a claim ends without a start.
+
+-- name: claim
+-- scheduled -> queued, at most %(limit)s rows of one channel, urgent band first, then the earliest due. No row: nothing
+-- is due, or all that is due is paused or claimed by another relay in this moment.
+-- Three short index ranges instead of one: in a single range by band, messages due next year in the urgent band would
+-- be read over and over before today's normal ones are found.
+WITH held AS (
+    SELECT coalesce(max(coalesce(p.due_before, 'infinity')), '-infinity') AS due_before
+    FROM fleet.pauses p
+    WHERE p.scope_key IN ('everything', 'channel:' || %(channel)s::text)
+      AND (p.until IS NULL OR p.until > fleet.now())
+),
+due AS MATERIALIZED (
+    SELECT o.id
+    FROM (VALUES (0), (1), (2)) AS bands (band)
+    CROSS JOIN LATERAL (
+        SELECT o.id
+        FROM public.channel_outbox o
+        WHERE o.status = 'scheduled'
+          AND o.channel = %(channel)s
+          AND CASE WHEN o.priority > 0 THEN 0 WHEN o.priority < 0 THEN 2 ELSE 1 END = bands.band
+          AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
+          AND coalesce(o.scheduled_at, o.created_at) >= (SELECT held.due_before FROM held)
+          AND NOT EXISTS (
+              SELECT
+              FROM fleet.pauses p
+              WHERE p.scope_key IN ('provider:' || o.provider, 'workspace:' || coalesce(o.workspace_id, o.tenant_id), 'campaign:' || o.campaign_id)
+                AND (p.until IS NULL OR p.until > fleet.now())
+                AND (p.due_before IS NULL OR coalesce(o.scheduled_at, o.created_at) < p.due_before)
+          )
+        ORDER BY coalesce(o.scheduled_at, o.created_at)
+        LIMIT %(limit)s
+        FOR UPDATE OF o SKIP LOCKED
+    ) AS o
+    LIMIT %(limit)s
+)
+UPDATE public.channel_outbox o
+SET status = 'queued',
+    lease_token = %(token)s,
+    lease_expires_at = fleet.now() + make_interval(secs => %(lease_seconds)s),
+    updated_at = fleet.now()
+WHERE o.id = ANY (ARRAY(SELECT due.id FROM due)) AND o.status = 'scheduled'
+RETURNING o.id::text
+
+-- name: release
+-- queued -> scheduled, by the relay that claimed them, when Redis did not take them. No row: they were rescued or
+-- cancelled meanwhile; nothing is left to do.
+UPDATE public.channel_outbox o
+SET status = 'scheduled', lease_token = NULL, lease_expires_at = NULL, updated_at = fleet.now()
+WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'queued' AND o.lease_token = %(token)s
+RETURNING o.id
+
+-- name: rescue
+-- queued -> scheduled, by the rescuer: the lease ran out (or there is none), and nothing was sent under it. No row:
+-- every claim is alive.
+WITH expired AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    WHERE o.status = 'queued' AND (o.lease_expires_at IS NULL OR o.lease_expires_at < fleet.now())
+    ORDER BY o.id
+    LIMIT %(limit)s
+    FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE public.channel_outbox o
+SET status = 'scheduled', lease_token = NULL, lease_expires_at = NULL, updated_at = fleet.now()
+WHERE o.id = ANY (ARRAY(SELECT expired.id FROM expired)) AND o.status = 'queued'
+RETURNING o.id
+
+-- name: next_due
+-- When the earliest scheduled message is due, over all channels, by two probes of the platform's own index; null when
+-- none is scheduled. A moment in the past means that a claim may find something, or that what is due is held back.
+SELECT least(
+    (SELECT min(o.scheduled_at) FROM public.channel_outbox o WHERE o.status = 'scheduled'),
+    (SELECT o.created_at FROM public.channel_outbox o WHERE o.status = 'scheduled' AND o.scheduled_at IS NULL LIMIT 1)
+) - fleet.now()
+
+-- name: strangers
+-- Channels that stand in scheduled rows and that no version of the fleet knows, by a skip scan of the claim's index.
+WITH RECURSIVE channels (channel) AS (
+    (SELECT o.channel FROM public.channel_outbox o WHERE o.status = 'scheduled' ORDER BY o.channel LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT o.channel FROM public.channel_outbox o
+        WHERE o.status = 'scheduled' AND o.channel > c.channel ORDER BY o.channel LIMIT 1
+    )
+    FROM channels c
+    WHERE c.channel IS NOT NULL
+)
+SELECT channel::text FROM channels WHERE channel::text <> ALL (%(known)s::text[])
+
+-- name: reject_unclaimable
+-- scheduled -> failed: messages of a channel that does not exist, or of none. No row: there is none that is due.
+WITH unclaimable AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    WHERE o.status = 'scheduled'
+      AND (o.channel IS NULL OR o.channel::text = ANY (%(channels)s::text[]))
+      AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
+    ORDER BY o.id
+    LIMIT %(limit)s
+    FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE public.channel_outbox o
+SET status = 'failed',
+    error_class = 'rejected',
+    error_code = 'unknown_channel',
+    error_message = coalesce('there is no channel ' || quote_literal(o.channel::text), 'channel is empty') || '; set it to one of: ' || %(served)s::text,
+    finalized_at = fleet.now(),
+    updated_at = fleet.now()
+WHERE o.id = ANY (ARRAY(SELECT unclaimable.id FROM unclaimable)) AND o.status = 'scheduled'
+RETURNING o.id

@@ -1,0 +1,231 @@
+-- The way from a bundle to the vendor: read, refuse, start, settle. Rows come in and go out as one JSON text, because
+-- a hundred arrays of a hundred values cost the worker more than the send itself.
+
+-- name: read
+-- The messages of a bundle that are still its relay's claim, with what is needed to render them. No row: the claim ran
+-- out or was cancelled; the bundle is stale and is dropped.
+-- A missing address is that of the lead or contact which recipient_id names, of the same workspace or tenant only.
+-- A payload over the limit is not fetched: one message must not make the process swap.
+SELECT o.id,
+    o.workspace_id,
+    coalesce(o.tenant_id, o.workspace_id) AS tenant_id,
+    o.provider::text,
+    coalesce(given.address, CASE %(address)s WHEN 'email' THEN coalesce(l.email, c.email) ELSE coalesce(l.phone, c.phone) END) AS address,
+    CASE WHEN pg_column_size(o.payload) <= 65536 OR octet_length(o.payload::text) <= %(payload_bytes)s THEN o.payload END AS payload,
+    o.payload IS NOT NULL AS has_payload,
+    o.xmin::text AS seen,
+    o.attempts,
+    o.error_code,
+    CASE WHEN o.attempts > 0 THEN (
+        SELECT count(*) FROM fleet.attempts a
+        WHERE a.message_id = o.id AND a.counted AND a.number > o.attempts_forgiven
+    ) ELSE 0 END AS counted
+FROM public.channel_outbox o
+CROSS JOIN LATERAL (SELECT CASE %(address)s WHEN 'email' THEN o.recipient_email ELSE o.recipient_phone END AS address) AS given
+LEFT JOIN public.leads l ON given.address IS NULL AND l.id = o.recipient_id AND l.workspace_id = o.workspace_id
+LEFT JOIN public.crm_contacts c
+    ON given.address IS NULL AND l.id IS NULL AND c.id = o.recipient_id AND c.tenant_id = coalesce(o.tenant_id, o.workspace_id)
+WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'queued' AND o.lease_token = %(token)s
+
+-- name: reject
+-- queued -> failed: what can never be sent as it is. No row for a message: it is no longer this claim's.
+WITH refused AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(rows)s) AS r (id uuid, error_code text, error_message text)
+),
+locked AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    JOIN refused r ON r.id = o.id
+    WHERE o.status = 'queued' AND o.lease_token = %(token)s
+    ORDER BY o.id
+    FOR UPDATE OF o
+)
+UPDATE public.channel_outbox o
+SET status = 'failed',
+    error_class = 'rejected',
+    error_code = r.error_code,
+    error_message = r.error_message,
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    finalized_at = fleet.now(),
+    updated_at = fleet.now()
+FROM locked
+JOIN refused r ON r.id = locked.id
+WHERE o.id = locked.id AND o.status = 'queued' AND o.lease_token = %(token)s
+RETURNING o.id
+
+-- name: defer
+-- queued -> scheduled, later: its account cannot send now, which spends no attempt. No row for a message: it is no
+-- longer this claim's.
+WITH deferred AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(rows)s) AS d (id uuid, error_code text, error_message text, delay_seconds float8)
+),
+locked AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    JOIN deferred d ON d.id = o.id
+    WHERE o.status = 'queued' AND o.lease_token = %(token)s
+    ORDER BY o.id
+    FOR UPDATE OF o
+)
+UPDATE public.channel_outbox o
+SET status = 'scheduled',
+    scheduled_at = fleet.now() + make_interval(secs => d.delay_seconds),
+    error_code = d.error_code,
+    error_message = d.error_message,
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    updated_at = fleet.now()
+FROM locked
+JOIN deferred d ON d.id = locked.id
+WHERE o.id = locked.id AND o.status = 'queued' AND o.lease_token = %(token)s
+RETURNING o.id
+
+-- name: start_lock
+-- First half of a start: locks what may still start and says of each which refusal holds, if any. No row for a message:
+-- it is no longer this claim's, its lease ran out, or it changed since it was read; it must not be sent from here.
+-- The row lock is kept until the second half commits, so a refusal that commits before is seen and one after is late.
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(rows)s) AS w (id uuid, address text, seen text)
+)
+SELECT o.id::text,
+    CASE
+        WHEN o.expires_at <= fleet.now() THEN 'expired'
+        WHEN EXISTS (
+            SELECT
+            FROM fleet.suppressions s
+            WHERE s.workspace_id = coalesce(o.workspace_id, o.tenant_id) AND s.channel = o.channel::text AND s.address = w.address
+              AND (s.expires_at IS NULL OR s.expires_at > fleet.now())
+        ) THEN 'suppressed'
+        WHEN EXISTS (
+            SELECT
+            FROM fleet.pauses p
+            WHERE p.scope_key = ANY (fleet.scope_keys(o.channel::text, coalesce(o.provider::text, %(provider)s), coalesce(o.workspace_id, o.tenant_id), o.campaign_id))
+              AND (p.until IS NULL OR p.until > fleet.now())
+              AND (p.due_before IS NULL OR coalesce(o.scheduled_at, o.created_at) < p.due_before)
+        ) THEN 'paused'
+        ELSE 'start'
+    END,
+    set_config('synchronous_commit', 'on', true)
+FROM public.channel_outbox o
+JOIN wanted w ON w.id = o.id
+WHERE o.status = 'queued'
+  AND o.lease_token = %(token)s
+  AND o.lease_expires_at > fleet.now()
+  AND o.xmin::text = w.seen
+ORDER BY o.id
+FOR UPDATE OF o SKIP LOCKED
+
+-- name: start_open
+-- Second half of a start, in the same transaction: queued -> sending for what starts, each with its batch, and the
+-- refusals for the rest. Every row named here is locked by this transaction.
+WITH decided AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(rows)s) AS d (id uuid, verdict text, send_key uuid, sender text)
+),
+opened AS (
+    INSERT INTO fleet.batches (
+        send_key, channel, provider, account, account_tenant_id, member_ids, body, first_sent_at, lease_token, lease_expires_at
+    )
+    SELECT b.send_key, %(channel)s, b.provider, b.account, b.account_tenant_id,
+        ARRAY(SELECT json_array_elements_text(b.member_ids)::uuid), decode(b.body, 'base64'),
+        fleet.now(), %(lease)s, fleet.now() + make_interval(secs => %(lease_seconds)s)
+    FROM json_to_recordset(%(batches)s) AS b (
+        send_key uuid, provider text, account text, account_tenant_id uuid, member_ids json, body text
+    )
+)
+UPDATE public.channel_outbox o
+SET status = CASE d.verdict
+        WHEN 'start' THEN 'sending' WHEN 'expired' THEN 'failed' WHEN 'suppressed' THEN 'suppressed' ELSE 'scheduled'
+    END,
+    attempts = o.attempts + CASE d.verdict WHEN 'start' THEN 1 ELSE 0 END,
+    send_key = CASE d.verdict WHEN 'start' THEN d.send_key ELSE o.send_key END,
+    sender = CASE d.verdict WHEN 'start' THEN d.sender ELSE o.sender END,
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    error_class = CASE d.verdict WHEN 'expired' THEN 'expired' ELSE o.error_class END,
+    error_code = CASE d.verdict WHEN 'start' THEN o.error_code ELSE d.verdict END,
+    error_message = CASE d.verdict
+        WHEN 'expired' THEN 'expires_at passed before it could go out'
+        WHEN 'suppressed' THEN 'the recipient must not be contacted on this channel'
+        WHEN 'paused' THEN 'a pause holds it: fleet status shows who and why'
+        ELSE o.error_message
+    END,
+    finalized_at = CASE WHEN d.verdict IN ('expired', 'suppressed') THEN fleet.now() END,
+    updated_at = fleet.now()
+FROM decided d
+WHERE o.id = d.id AND o.status = 'queued' AND o.lease_token = %(token)s
+RETURNING o.id::text, o.attempts
+
+-- name: settle
+-- sending -> sent | failed | scheduled | unknown, and unknown -> the same for a replay: closes attempts, many batches
+-- in one statement. No row for a message: its batch's lease is another's by now, or proof came first; the answer is
+-- evidence and no longer a settlement.
+WITH answers AS MATERIALIZED (
+    SELECT *
+    FROM json_to_recordset(%(rows)s) AS a (
+        id uuid, send_key uuid, lease uuid, status text, delay_seconds float8, response jsonb, provider_message_id text,
+        error_class text, error_code text, error_message text, outcome text, counted boolean, http_status integer,
+        provider text, account text, sender text, elapsed_seconds float8, age_seconds float8
+    )
+),
+held AS MATERIALIZED (
+    SELECT b.send_key
+    FROM fleet.batches b
+    JOIN (SELECT DISTINCT a.send_key, a.lease FROM answers a) AS a USING (send_key)
+    WHERE b.lease_token = a.lease
+    ORDER BY b.send_key
+    FOR SHARE OF b
+),
+locked AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    JOIN answers a ON a.id = o.id AND a.send_key = o.send_key
+    JOIN held h ON h.send_key = a.send_key
+    WHERE o.status IN ('sending', 'unknown')
+    ORDER BY o.id
+    FOR UPDATE OF o
+),
+settled AS (
+    UPDATE public.channel_outbox o
+    SET status = a.status,
+        sent_at = CASE a.status WHEN 'sent' THEN fleet.now() ELSE o.sent_at END,
+        scheduled_at = CASE a.status WHEN 'scheduled' THEN fleet.now() + make_interval(secs => a.delay_seconds) ELSE o.scheduled_at END,
+        provider_response = coalesce(a.response, o.provider_response),
+        provider_message_id = coalesce(a.provider_message_id, o.provider_message_id),
+        error_class = a.error_class,
+        error_code = a.error_code,
+        error_message = a.error_message,
+        finalized_at = CASE a.status WHEN 'failed' THEN fleet.now() END,
+        updated_at = fleet.now()
+    FROM locked
+    JOIN answers a ON a.id = locked.id
+    WHERE o.id = locked.id AND o.send_key = a.send_key AND o.status IN ('sending', 'unknown')
+    RETURNING o.id, o.attempts
+),
+closed AS (
+    INSERT INTO fleet.attempts (
+        message_id, number, counted, id, send_key, provider, account, sender, started_at, finished_at, outcome,
+        http_status, error_code, provider_message_id, worker
+    )
+    SELECT s.id, s.attempts, a.counted, fleet.attempt_id(a.send_key, s.id), a.send_key, a.provider, a.account, a.sender,
+        clock_timestamp() - make_interval(secs => a.age_seconds + a.elapsed_seconds),
+        clock_timestamp() - make_interval(secs => a.age_seconds),
+        a.outcome, a.http_status, a.error_code, a.provider_message_id, %(worker)s
+    FROM settled s
+    JOIN answers a ON a.id = s.id
+),
+done AS (
+    DELETE FROM fleet.batches b
+    USING json_to_recordset(%(finished)s) AS f (send_key uuid, lease uuid)
+    WHERE b.send_key = f.send_key AND b.lease_token = f.lease
+),
+replayable AS (
+    UPDATE fleet.batches b
+    SET tainted = true,
+        lease_token = NULL,
+        lease_expires_at = fleet.now() + make_interval(secs => k.delay_seconds)
+    FROM json_to_recordset(%(kept)s) AS k (send_key uuid, lease uuid, delay_seconds float8)
+    WHERE b.send_key = k.send_key AND b.lease_token = k.lease
+)
+SELECT s.id::text, set_config('synchronous_commit', 'on', true)
+FROM settled s

@@ -1,0 +1,61 @@
+"""Makes a vendor's answer storable before it meets PostgreSQL.
+
+One value that the database refuses would fail the statement that settles a hundred messages. So what PostgreSQL
+cannot hold is taken out first: U+0000, lone surrogates, numbers without a value, and answers too deep or too long.
+"""
+
+import hashlib
+import math
+from typing import Any
+
+import orjson
+
+TEXT_LIMIT = 500
+"""Characters of a vendor's sentence that are kept; it is read by people."""
+BYTES_LIMIT = 16_384
+DEPTH_LIMIT = 32
+
+
+def text(value: object, limit: int = TEXT_LIMIT) -> str:
+    """Return `value` as text that a column takes, cut to `limit` characters."""
+    cleaned = str(value).replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
+
+
+def answer(value: Any) -> Any:
+    """Return `value` as JSON that a jsonb column takes; a summary in its place where it is too deep or too long.
+
+    Accepts whatever a JSON parser returns. Never raises.
+    """
+    try:
+        cleaned = _clean(value, DEPTH_LIMIT)
+        encoded = orjson.dumps(cleaned)
+    except (_TooDeep, RecursionError, TypeError, orjson.JSONEncodeError):
+        return {"unstorable": True, "type": type(value).__name__}
+    if len(encoded) > BYTES_LIMIT:
+        return {"truncated": True, "bytes": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
+    return cleaned
+
+
+class _TooDeep(Exception):
+    pass
+
+
+def _clean(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise _TooDeep
+    if isinstance(value, dict):
+        return {_key(key): _clean(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item, depth - 1) for item in value]
+    if isinstance(value, str):
+        return text(value, BYTES_LIMIT)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float):
+        return value if not isinstance(value, int) or abs(value) < 2**63 else str(value)
+    return text(value)
+
+
+def _key(key: object) -> str:
+    return text(key, 200)

@@ -1,0 +1,187 @@
+"""What a provider is, and the five decisions that a vendor's answer can mean.
+
+Owns the seam between the ledger and the vendors. Refuses the ledger itself: a provider sees one message's content
+and one account's credentials, never a row, a status or a lease.
+
+    SendError
+    ├── Rejected   this message will never be accepted; nothing else is wrong
+    ├── Later      certainly not processed; may be sent again as if nothing had happened
+    ├── Unknown    may have been processed; must not be sent again under a new key
+    └── Halted     the account cannot send; every other message of it would fail alike
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from uuid import UUID
+
+from config.channels import Channel
+from config.settings import VendorSettings
+
+PROVIDER_WIDE = UUID(int=0)
+"""Stands for the environment's account wherever a tenant id is expected."""
+
+
+class SendError(Exception):
+    """A message was not accepted: `code` for programs (the vendor's where it has one), `reason` for people."""
+
+    def __init__(self, code: str, reason: str, *, http_status: int | None = None) -> None:
+        self.code = code
+        self.reason = reason
+        self.http_status = http_status
+        super().__init__(f"{code}: {reason}")
+
+
+class Rejected(SendError):
+    """Never to be accepted, this message alone; `reason` tells support what to mend."""
+
+
+class Later(SendError):
+    """Certainly not processed.
+
+    `after_seconds` is the wait that the vendor asked for; `counted` is False where only its capacity was wanting, so
+    that no attempt of the message's budget is spent.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        http_status: int | None = None,
+        after_seconds: float | None = None,
+        counted: bool = True,
+    ) -> None:
+        super().__init__(code, reason, http_status=http_status)
+        self.after_seconds = after_seconds
+        self.counted = counted
+
+
+class Unknown(SendError):
+    """The vendor may have taken the message: a timeout, a broken connection, a 5xx, an answer without an id."""
+
+
+class Halted(SendError):
+    """The account cannot send: a bad key, a spent quota, an unverified sender."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor took the message. `answer` is what it said of it, JSON-like."""
+
+    provider_message_id: str
+    answer: Any = None
+    http_status: int = 200
+
+
+Outcome = Accepted | SendError
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One set of credentials at one vendor. A tenant without its own uses the environment's."""
+
+    provider: str
+    tenant_id: UUID
+    """Whose it is; `PROVIDER_WIDE` for the environment's."""
+    fingerprint: str
+    """Changes with the credentials and reveals nothing of them; a replay goes out under the same one or not at all."""
+    base_url: str
+    credentials: Mapping[str, str] = field(repr=False)
+    """The vendor's own words for them, as in its `accounts` function; secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a vendor may know of a message."""
+
+    id: UUID
+    channel: Channel
+    address: str | None
+    """The recipient, normalised: E.164, or an email address with a lower-case host."""
+    payload: Mapping[str, Any]
+    attempt_id: UUID
+    """Identifies this try in the vendor's callbacks."""
+    send_key: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message in the vendor's format, ready to travel alone or with others of its account."""
+
+    message_id: UUID
+    body: bytes = field(repr=False)
+    sender: str | None
+    """The number or address that it goes out from."""
+    path: str = ""
+    """Where it goes at the vendor, where that depends on the message."""
+    batchable: bool = True
+    """False where the vendor's batch endpoint cannot carry it (an attachment)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request to a vendor; the same value always makes the same bytes on the wire."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    message_ids: tuple[UUID, ...]
+    """The messages it carries, in the order in which the vendor answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: status, header names in lower case, and the body as the vendor sent it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Provider(ABC):
+    """One vendor. Stateless: everything is in the arguments, so one instance serves all accounts.
+
+    A provider does no input or output. It turns messages into requests and answers into outcomes; the worker sends,
+    because only the worker knows whether its lease still allows a request to begin.
+    """
+
+    name: ClassVar[str]
+    """As in `config.catalog`."""
+    environment: ClassVar[type[VendorSettings]]
+    """The vendor's variables in the environment."""
+
+    @abstractmethod
+    def account_from_environment(self, settings: Any) -> Account:
+        """Return the environment's account. Raises Halted where it is not configured, naming the variable."""
+
+    @abstractmethod
+    def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: Any) -> Account:
+        """Return the account in a tenant's `ai_settings_*` row, its secrets already opened. Raises Halted."""
+
+    @abstractmethod
+    def render(self, message: Message, account: Account) -> Part:
+        """Turn a message into the vendor's format; pure and deterministic.
+
+        Raises Rejected with what to mend, or Halted where the account lacks what every message needs.
+        """
+
+    @abstractmethod
+    def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
+        """Address a body to the vendor. A replay passes the bytes of the first time and gets the same request."""
+
+    @abstractmethod
+    def outcomes(self, request: Request, response: Response) -> Sequence[Outcome]:
+        """Say what became of each message of a request, in the order of `request.message_ids`. Never raises."""
+
+    def join(self, parts: Sequence[Part]) -> bytes:
+        """Join the parts that travel in one request; a vendor without a batch endpoint gets one at a time."""
+        (part,) = parts
+        return part.body
+
+
+def attempt_id(send_key: UUID, message_id: UUID) -> UUID:
+    """Return the id of one message's try under one send key, as `fleet.attempt_id` in the database does."""
+    return UUID(bytes=hashlib.sha256(send_key.bytes + message_id.bytes).digest()[:16])

@@ -1,0 +1,116 @@
+"""Twilio: text messages and calls, one request each. It has no idempotency key: an unknown outcome is looked up.
+
+Facts: twilio.com/docs/messaging/api/message-resource, twilio.com/docs/voice/api/call-resource,
+twilio.com/docs/api/errors.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from aiohttp import BasicAuth
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+from typing_extensions import override
+
+from config.channels import Channel
+from config.settings import VendorSettings, WebAddress
+from providers.answers import error_of, json_of
+from providers.base import (
+    PROVIDER_WIDE,
+    Accepted,
+    Account,
+    Halted,
+    Message,
+    Outcome,
+    Part,
+    Provider,
+    Request,
+    Response,
+    SendError,
+    Unknown,
+)
+from providers.credentials import fingerprint, required
+from providers.twilio import calls, messages
+from providers.twilio.errors import ERRORS
+
+# Stand-in credentials have the vendor's form, so that what checks the form is satisfied by them as well.
+_STAND_IN_SID = "AC" + "0" * 32
+_STAND_IN_NUMBER = "+15005550006"
+
+
+class TwilioSettings(VendorSettings):
+    """TWILIO_*: the account of tenants without settings of their own."""
+
+    model_config = SettingsConfigDict(env_prefix="TWILIO_")
+
+    account_sid: str | None = None
+    auth_token: SecretStr | None = None
+    phone_number: str | None = None
+    api_url: WebAddress = "https://api.twilio.com"
+
+
+class Twilio(Provider):
+    """The sender is a number, or a messaging service where the settings name one (MG...)."""
+
+    name = "twilio"
+    environment = TwilioSettings
+
+    @override
+    def account_from_environment(self, settings: TwilioSettings) -> Account:
+        url = settings.api_url
+        return _account(
+            PROVIDER_WIDE,
+            url,
+            required(settings.account_sid, "TWILIO_ACCOUNT_SID", url, _STAND_IN_SID),
+            required(settings.auth_token, "TWILIO_AUTH_TOKEN", url),
+            required(settings.phone_number, "TWILIO_PHONE_NUMBER", url, _STAND_IN_NUMBER),
+        )
+
+    @override
+    def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: TwilioSettings) -> Account:
+        for column in ("twilio_account_sid", "twilio_auth_token", "twilio_phone_number"):
+            if not row[column]:
+                raise Halted("not_configured", f"the tenant's Twilio settings have no {column}")
+        return _account(
+            tenant_id,
+            settings.api_url,
+            row["twilio_account_sid"],
+            row["twilio_auth_token"],
+            row["twilio_phone_number"],
+        )
+
+    @override
+    def render(self, message: Message, account: Account) -> Part:
+        sender = account.credentials["number"]
+        kind = messages if message.channel is Channel.SMS else calls
+        return Part(message.id, kind.body(message, sender), sender, path=kind.PATH)
+
+    @override
+    def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
+        headers = {
+            "Authorization": account.credentials["authorization"],
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        url = f"{account.base_url}/2010-04-01/Accounts/{account.credentials['sid']}/{path}"
+        return Request(url, headers, body, tuple(message_ids))
+
+    @override
+    def outcomes(self, request: Request, response: Response) -> Sequence[Outcome]:
+        answer = json_of(response)
+        if not 200 <= response.status < 300:
+            return [_error(response, answer if isinstance(answer, dict) else {})]
+        sid = answer.get("sid") if isinstance(answer, dict) else None
+        if not isinstance(sid, str) or not sid:
+            return [Unknown("unreadable_answer", "Twilio took the request, its answer has no sid")]
+        return [Accepted(sid, answer, response.status)]
+
+
+def _account(tenant_id: UUID, base_url: str, sid: str, auth_token: str, number: str) -> Account:
+    credentials = {"sid": sid, "number": number, "authorization": BasicAuth(sid, auth_token).encode()}
+    return Account("twilio", tenant_id, fingerprint("twilio", sid, auth_token), base_url, credentials)
+
+
+def _error(response: Response, answer: Mapping[str, Any]) -> SendError:
+    return error_of(response, answer.get("code"), str(answer.get("message") or ""), ERRORS)

@@ -1,0 +1,141 @@
+"""Vapi: calls held by an assistant, one request each. It has no idempotency key: an unknown outcome is looked up.
+
+Facts: docs.vapi.ai/api-reference/calls/create. We call it ourselves: the vendor's own client posts again by itself
+after an error, which is a second call to the same person.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+from typing_extensions import override
+
+from config.settings import VendorSettings, WebAddress
+from providers.answers import ErrorTable, error_of, json_of
+from providers.base import (
+    PROVIDER_WIDE,
+    Accepted,
+    Account,
+    Halted,
+    Later,
+    Message,
+    Outcome,
+    Part,
+    Provider,
+    Rejected,
+    Request,
+    Response,
+    SendError,
+    Unknown,
+)
+from providers.credentials import fingerprint, required
+from providers.payload import mapping, optional_text
+from providers.urls import is_loopback
+
+FIRST_MESSAGE_LIMIT = 4000
+_OVER_CONCURRENCY = "over concurrency limit"
+_STAND_IN = "00000000-0000-4000-8000-000000000000"
+
+ERRORS: ErrorTable = {
+    # Vapi has no codes; the text of one 400 decides (docs.vapi.ai/calls/call-concurrency), the status all others.
+    _OVER_CONCURRENCY: (Later, "all of the account's concurrent calls are in use"),
+    401: (Halted, "the private key is wrong or was revoked"),
+    402: (Halted, "the account has no credit"),
+    403: (Halted, "the key may not start calls"),
+}
+
+
+class VapiSettings(VendorSettings):
+    """VAPI_*: the account of tenants without settings of their own."""
+
+    model_config = SettingsConfigDict(env_prefix="VAPI_")
+
+    private_key: SecretStr | None = None
+    assistant_id: str | None = None
+    phone_number_id: str | None = None
+    webhook_secret: SecretStr | None = None
+    api_url: WebAddress = "https://api.vapi.ai"
+
+
+class Vapi(Provider):
+    """Each call carries its attempt's id as its name, by which it can be found again."""
+
+    name = "vapi"
+    environment = VapiSettings
+
+    @override
+    def account_from_environment(self, settings: VapiSettings) -> Account:
+        url = settings.api_url
+        key = required(settings.private_key, "VAPI_PRIVATE_KEY", url)
+        number = required(settings.phone_number_id, "VAPI_PHONE_NUMBER_ID", url, _STAND_IN)
+        assistant = settings.assistant_id or (_STAND_IN if is_loopback(url) else "")
+        return _account(PROVIDER_WIDE, url, key, number, assistant)
+
+    @override
+    def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: VapiSettings) -> Account:
+        if not row["vapi_private_key"]:
+            raise Halted("not_configured", "the tenant's Vapi settings have no private key")
+        if not row["phone_number_id"]:
+            raise Halted("no_sender", "the tenant has no active Vapi number in voice_phone_numbers")
+        assistant = row["default_vapi_assistant_id"]
+        return _account(tenant_id, settings.api_url, row["vapi_private_key"], row["phone_number_id"], assistant)
+
+    @override
+    def render(self, message: Message, account: Account) -> Part:
+        payload = message.payload
+        assistant = optional_text(payload, "assistant_id", limit=100) or account.credentials["assistant"]
+        if not assistant:
+            raise Rejected("missing_assistant_id", "payload.assistant_id is empty and the account has no default")
+        call = {
+            "name": str(message.attempt_id),
+            "assistantId": assistant,
+            "phoneNumberId": account.credentials["number"],
+            "customer": {"number": message.address, "externalId": str(message.id)},
+            "assistantOverrides": _overrides(payload, message.id),
+        }
+        return Part(message.id, orjson.dumps(call), account.credentials["number"])
+
+    @override
+    def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
+        headers = {"Authorization": f"Bearer {account.credentials['key']}", "Content-Type": "application/json"}
+        return Request(f"{account.base_url}/call", headers, body, tuple(message_ids))
+
+    @override
+    def outcomes(self, request: Request, response: Response) -> Sequence[Outcome]:
+        answer = json_of(response)
+        if not 200 <= response.status < 300:
+            return [_error(response, answer)]
+        call_id = answer.get("id") if isinstance(answer, dict) else None
+        if not isinstance(call_id, str) or not call_id:
+            return [Unknown("unreadable_answer", "Vapi took the request, its answer has no id")]
+        return [Accepted(call_id, answer, response.status)]
+
+
+def _account(tenant_id: UUID, base_url: str, key: str, number: str, assistant: str) -> Account:
+    credentials = {"key": key, "number": number, "assistant": assistant}
+    return Account("vapi", tenant_id, fingerprint("vapi", key), base_url, credentials)
+
+
+def _overrides(payload: Mapping[str, Any], message_id: UUID) -> dict[str, Any]:
+    overrides: dict[str, Any] = {"metadata": {"message_id": str(message_id)}}
+    first = optional_text(payload, "first_message", limit=FIRST_MESSAGE_LIMIT)
+    if first:
+        overrides["firstMessage"] = first
+    variables = mapping(payload, "variables")
+    if variables:
+        overrides["variableValues"] = dict(variables)
+    return overrides
+
+
+def _error(response: Response, answer: Any) -> SendError:
+    message = answer.get("message") if isinstance(answer, dict) else None
+    said = "; ".join(map(str, message)) if isinstance(message, list) else str(message or "")
+    crowded = response.status == 400 and _OVER_CONCURRENCY in said.lower()
+    key = _OVER_CONCURRENCY if crowded else response.status
+    error = error_of(response, f"http_{response.status}", said, ERRORS, key=key)
+    if crowded:
+        return Later("over_concurrency", error.reason, http_status=response.status, counted=False)
+    return error

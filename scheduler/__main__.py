@@ -1,0 +1,81 @@
+"""`python -m scheduler`: relay, job relay and rescuer in one process. Several may run; none is needed by another."""
+
+import asyncio
+import signal
+import sys
+
+import click
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from config import log, sentry, servers
+from config.broker import Broker
+from config.catalog import served_channels
+from config.database import pool
+from config.servers import Addresses
+from config.settings import Settings, SettingsError, load
+from scheduler.job_relay import JobRelay
+from scheduler.pace import Pace
+from scheduler.relay import Relay
+from scheduler.rescuer import Rescuer
+from scheduler.waker import Waker
+
+POOL_SIZE = 3
+
+_log = log.get(__name__)
+
+
+@click.command()
+def main() -> None:
+    """Move what is due to the workers' queues, and rescue what the dead held."""
+    from config.embedded.errors import EmbeddedError
+
+    try:
+        settings = load()
+        log.configure(settings.log_level, settings.log_format, process="scheduler")
+        sentry.configure(settings, "scheduler")
+        with servers.resolve(settings, start=False) as addresses:
+            asyncio.run(_run(settings, addresses))
+    except (SettingsError, EmbeddedError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+async def _run(settings: Settings, addresses: Addresses) -> None:
+    ending = asyncio.Event()
+    database = pool(settings, addresses.database_url, size=POOL_SIZE, process="scheduler")
+    broker = Broker(addresses.redis_url)
+    waker = Waker(settings, addresses.database_url, database)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _end, ending, waker)
+    await database.open()
+    relays = (Relay(database, broker, settings, served_channels()), JobRelay(database, broker, settings))
+    rescuer = Rescuer(database, broker, settings)
+    beside = [asyncio.create_task(waker.run()), asyncio.create_task(_rescue(rescuer, ending))]
+    try:
+        await Pace(database, relays, waker, ending).run()
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await database.close()
+        broker.close()
+
+
+def _end(ending: asyncio.Event, waker: Waker) -> None:
+    ending.set()
+    waker.wake()
+
+
+async def _rescue(rescuer: Rescuer, ending: asyncio.Event) -> None:
+    while not ending.is_set():
+        try:
+            await rescuer.run_once()
+        except (OperationalError, PoolTimeout) as error:
+            _log.warning("rescue_postponed", error=type(error).__name__)
+        await asyncio.sleep(rescuer.interval_seconds)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m scheduler")

@@ -1,0 +1,1 @@
+"""The sending processes: the only place where a provider meets the ledger."""

@@ -1,0 +1,88 @@
+"""From a tenant to the credentials that its messages go out under.
+
+A tenant with a settings row of its own uses that one or none: a row that cannot be used halts the account and never
+falls back to the environment's, which would send one customer's messages in another's name.
+"""
+
+from collections.abc import Collection, Mapping
+from time import monotonic
+from uuid import UUID
+
+from config.database import Pool
+from config.seal import Keyring, SealBroken
+from config.settings import VendorSettings
+from outbox import accounts as ledger
+from providers.base import PROVIDER_WIDE, Account, Halted, Provider
+
+CACHE_SECONDS = 5.0
+"""How long a changed key may go unnoticed; a busy worker would otherwise read the settings for every bundle."""
+HALT_SECONDS = 120.0
+"""After this, a bundle of the account finds out whether it works again."""
+
+Resolved = Account | Halted
+
+
+class Accounts:
+    """The accounts of one process, remembered for a few seconds."""
+
+    def __init__(
+        self, pool: Pool, providers: Mapping[str, Provider], settings: Mapping[str, VendorSettings], keyring: Keyring
+    ) -> None:
+        self._pool = pool
+        self._providers = providers
+        self._settings = settings
+        self._keyring = keyring
+        self._known: dict[tuple[str, UUID], tuple[float, Resolved]] = {}
+
+    async def resolve(self, provider: str, tenants: Collection[UUID]) -> dict[UUID, Resolved]:
+        """Return the account of each tenant, or why it has none that may send now."""
+        now = monotonic()
+        fresh = {tenant: known for tenant in tenants if (known := self._remembered(provider, tenant, now))}
+        missing = [tenant for tenant in tenants if tenant not in fresh]
+        if missing:
+            found = await self._read(provider, missing)
+            self._known.update({(provider, tenant): (now, one) for tenant, one in found.items()})
+            fresh |= found
+        return fresh
+
+    async def halt(self, account: Account, why: Halted) -> None:
+        """Stop an account that its vendor refused, for all processes."""
+        self._known.clear()
+        whose = (account.tenant_id, account.provider, account.fingerprint)
+        await ledger.halt(self._pool, whose, code=why.code, reason=why.reason, seconds=HALT_SECONDS)
+
+    def _remembered(self, provider: str, tenant: UUID, now: float) -> Resolved | None:
+        read_at, known = self._known.get((provider, tenant), (0.0, None))
+        return known if known is not None and now - read_at < CACHE_SECONDS else None
+
+    async def _read(self, provider: str, tenants: Collection[UUID]) -> dict[UUID, Resolved]:
+        rows = await ledger.settings_of(self._pool, provider, tenants)
+        halts = await ledger.halts_of(self._pool, provider, [*tenants, PROVIDER_WIDE])
+        own = {tenant: self._own(provider, row) for tenant, row in rows.items()}
+        shared = self._shared(provider)
+        return {tenant: _unless_halted(own.get(tenant, shared), halts) for tenant in tenants}
+
+    def _shared(self, provider: str) -> Resolved:
+        try:
+            return self._providers[provider].account_from_environment(self._settings[provider])
+        except Halted as why:
+            return why
+
+    def _own(self, provider: str, row: ledger.TenantSettings) -> Resolved:
+        if not row.connected:
+            return Halted("not_connected", f"the tenant's {provider} settings are not connected")
+        try:
+            opened = {name: self._keyring.open(value, row.tenant_id) for name, value in row.values.items()}
+            return self._providers[provider].account_of_tenant(row.tenant_id, opened, self._settings[provider])
+        except SealBroken as broken:
+            return Halted("unreadable_settings", f"the tenant's {provider} settings cannot be opened: {broken}")
+        except Halted as why:
+            return why
+
+
+def _unless_halted(account: Resolved, halts: Mapping[UUID, ledger.Halt]) -> Resolved:
+    if isinstance(account, Halted):
+        return account
+    halt = halts.get(account.tenant_id)
+    # New credentials are not halted by what the old ones did.
+    return Halted(halt.code, halt.reason) if halt and halt.fingerprint == account.fingerprint else account

@@ -1,0 +1,124 @@
+"""The Dramatiq side of a sending process: the broker, one actor for each channel, for its replays, and for jobs.
+
+Retries belong to the ledger, so an actor that fails is not tried again: its claim runs out instead. Message arguments
+are ids and tokens, because they are shown wherever a message is.
+"""
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import dramatiq
+from dramatiq import Worker
+from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
+from dramatiq.middleware import AsyncIO, Middleware, Retries
+
+from config import log
+from config.broker import Broker
+from config.catalog import served_channels
+from config.channels import JOBS_QUEUE, RUN_JOB_ACTOR, Channel, actor_name, replay_actor_name
+from config.servers import Addresses
+from config.settings import Settings, VendorSettings
+from workers.replay import replay_batch
+from workers.run_job import run_job
+from workers.runtime import Runtime, open_runtime
+from workers.send import send_bundle
+
+OPENING_SECONDS = 60.0
+CLOSING_SECONDS = 10.0
+
+_Result = TypeVar("_Result")
+_log = log.get(__name__)
+
+
+class DaemonLoop(AsyncIO):
+    """Dramatiq's event loop, on a thread that does not keep a process alive which was told twice to end."""
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        """Start the loop."""
+        thread = EventLoopThread(self.logger)
+        thread.daemon = True
+        thread.start(timeout=5.0)
+        set_event_loop_thread(thread)
+
+
+class Opening(Middleware):
+    """Opens the runtime before the first message, and closes it after the last."""
+
+    def __init__(self, settings: Settings, vendors: Mapping[str, VendorSettings], database_url: str) -> None:
+        self._settings = settings
+        self._vendors = vendors
+        self._database_url = database_url
+        self._runtime: Runtime | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The open runtime; only messages ask for it, and none comes before it is open."""
+        if self._runtime is None:
+            raise RuntimeError("a message came before the worker had booted")
+        return self._runtime
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        """Open on the loop's thread; consumers start after this.
+
+        Dramatiq logs what a hook raises and goes on, so a process that cannot open ends here.
+        """
+        queues = worker.consumer_whitelist or broker.get_declared_queues()
+        opening = open_runtime(self._settings, self._vendors, self._database_url, queues)
+        try:
+            self._runtime = on_loop(opening, OPENING_SECONDS)
+        except Exception:
+            _log.exception("not_opened")
+            os._exit(1)
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        """Let what is under way end; what does not end in time is left to its lease."""
+        try:
+            on_loop(self.runtime.drain(), self._settings.drain_seconds)
+        except TimeoutError:
+            _log.warning("drain_cut_short", in_flight=self.runtime.budget.in_flight)
+        on_loop(self.runtime.close(), CLOSING_SECONDS)
+
+
+def on_loop(work: Coroutine[Any, Any, _Result], timeout_seconds: float) -> _Result:
+    """Run a coroutine on the process's loop, from another thread. Raises TimeoutError."""
+    thread = get_event_loop_thread()
+    if thread is None:
+        raise RuntimeError("the loop is not running")
+    return asyncio.run_coroutine_threadsafe(work, thread.loop).result(timeout_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A broker with every actor, and what opens when a `dramatiq.Worker` on it boots."""
+
+    broker: Broker
+    opening: Opening
+
+
+def build(settings: Settings, vendors: Mapping[str, VendorSettings], addresses: Addresses) -> Application:
+    """Build the application of a sending process; nothing is connected before a worker boots."""
+    opening = Opening(settings, vendors, addresses.database_url)
+    broker = Broker(addresses.redis_url, [DaemonLoop(), Retries(max_retries=0), opening])
+    for channel in served_channels():
+        _declare_channel(broker, channel, opening)
+
+    async def run(token: str, id_: str) -> None:
+        await run_job(opening.runtime, UUID(token), UUID(id_))
+
+    dramatiq.actor(actor_name=RUN_JOB_ACTOR, queue_name=JOBS_QUEUE, broker=broker)(run)
+    return Application(broker, opening)
+
+
+def _declare_channel(broker: Broker, channel: Channel, opening: Opening) -> None:
+    async def send(token: str, ids: list[str]) -> None:
+        await send_bundle(opening.runtime, channel, UUID(token), ids)
+
+    async def replay(token: str, send_key: str) -> None:
+        await replay_batch(opening.runtime, channel, UUID(token), UUID(send_key))
+
+    dramatiq.actor(actor_name=actor_name(channel), queue_name=channel.value, broker=broker)(send)
+    dramatiq.actor(actor_name=replay_actor_name(channel), queue_name=channel.value, broker=broker)(replay)

@@ -1,0 +1,76 @@
+"""The sending child: a Dramatiq worker that beats for its parent, drains on SIGTERM, and dies with its parent.
+
+Started by `workers.supervisor` as `python -m workers.child BEAT_FD PARENT_PID QUEUE...`.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import FrameType
+
+from dramatiq import Worker
+from dramatiq.asyncio import get_event_loop_thread
+
+from config.settings import load
+from workers.wiring import wire
+
+BEAT_SECONDS = 1.0
+POLL_MILLISECONDS = 1_000
+"""How long an idle thread of Dramatiq's sleeps; a wake token ends the consumers' sleep, work that of the threads."""
+STOP_MILLISECONDS = 5_000
+"""How long threads may take to notice that they must stop; with Redis away some would try to acknowledge for ever."""
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Work until told to end; return 0 when everything under way has ended well."""
+    beat_fd, parent, queues = int(arguments[0]), int(arguments[1]), set(arguments[2:])
+    die_with(parent)
+    told = _listen_for_the_end()
+    with ExitStack() as in_use:
+        broker = wire(in_use)
+        worker = Worker(broker, queues=queues, worker_threads=load().worker_threads, worker_timeout=POLL_MILLISECONDS)
+        worker.start()
+        thread = get_event_loop_thread()
+        if thread is not None:
+            asyncio.run_coroutine_threadsafe(_beat(beat_fd), thread.loop)
+        told.wait()
+        worker.stop(timeout=STOP_MILLISECONDS)
+    return 0
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel send SIGTERM when the parent dies: without it nobody would notice that this process is silent."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _listen_for_the_end() -> threading.Event:
+    """Return an event that the first SIGTERM or SIGINT sets; the second one ends the process where it stands."""
+    told = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if told.is_set():
+            os._exit(1)
+        told.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    return told
+
+
+async def _beat(beat_fd: int) -> None:
+    """Beat from the loop that sends: what is measured is that it runs."""
+    while True:
+        os.write(beat_fd, b".")
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

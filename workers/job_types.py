@@ -1,0 +1,87 @@
+"""The jobs that the fleet can run, by type. A job may run more than once, and must then end the same.
+
+Each takes the job and a `Context` to work with and returns its result, which becomes the job's `progress`. It raises
+`BadJob` where the payload cannot be understood.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.channels import Channel
+from config.database import Pool
+from outbox import search
+from outbox.jobs import Job
+from outbox.search import Filter
+from outbox.states import Status
+
+
+class BadJob(Exception):
+    """The job can never run as it is; the message says what to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a job works with. `report` renews its lease and stops it where the lease is lost."""
+
+    pool: Pool
+    report: Callable[[Any], Awaitable[None]]
+
+
+JobFunction = Callable[[Job, Context], Awaitable[Any]]
+
+
+class _Messages(BaseModel):
+    """The payload of jobs on messages: which ones. At least one field, so that an empty payload is not everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: Annotated[list[UUID], Field(max_length=search.CHUNK)] | None = None
+    channel: Channel | None = None
+    provider: str | None = None
+    campaign_id: UUID | None = None
+    error_code: str | None = None
+    recipient: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def retry_messages(job: Job, context: Context) -> dict[str, int]:
+    """Schedule the failed messages that match again; those that fail after the job was made are left as they are."""
+    wanted, retried = _filter(job, (Status.FAILED,)), 0
+    async for ids in search.chunks(context.pool, wanted):
+        retried += len(await search.retry(context.pool, ids, actor=f"job {job.id}", before=job.created_at))
+        await context.report({"retried": retried})
+    return {"retried": retried}
+
+
+async def cancel_messages(job: Job, context: Context) -> dict[str, int]:
+    """Take back the messages that match and were not started."""
+    wanted, cancelled = _filter(job, (Status.SCHEDULED, Status.QUEUED)), 0
+    async for ids in search.chunks(context.pool, wanted):
+        cancelled += len(await search.cancel(context.pool, ids, actor=f"job {job.id}"))
+        await context.report({"cancelled": cancelled})
+    return {"cancelled": cancelled}
+
+
+def _filter(job: Job, statuses: tuple[Status, ...]) -> Filter:
+    """Read the payload. A job of a workspace touches that workspace's messages only."""
+    if not isinstance(job.payload, dict) or not job.payload:
+        raise BadJob("payload must say which messages: ids, campaign_id, channel, error_code, recipient, since, until")
+    try:
+        wanted = _Messages.model_validate(job.payload)
+    except ValidationError as invalid:
+        said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors(include_input=False))
+        raise BadJob(f"payload: {said}") from None
+    return Filter(**wanted.model_dump(), statuses=statuses, workspace_id=job.workspace_id)
+
+
+JOB_FUNCTIONS: Mapping[str, JobFunction] = {
+    "cancel_messages": cancel_messages,
+    "retry_messages": retry_messages,
+}
+"""By `job_queue.job_type`; the same names stand in `config.channels.JOB_TYPES`, by which the relay claims."""

@@ -1,0 +1,90 @@
+"""From a vendor's outcome to what the ledger writes. The one place where a decision meets a status.
+
+An outcome under a tainted send key says nothing of the request before it: only an acceptance, or an answer to the
+request as a whole, ends what began as unknown.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from outbox.retry import Policy
+from outbox.settlements import Settlement
+from outbox.states import ErrorClass, Status
+from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, Unknown
+from workers.accounts import HALT_SECONDS
+from workers.lease import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One message under way: what its settlement must know of its start."""
+
+    id: UUID
+    sender: str | None
+    counted: int
+    """Attempts of its budget that were used up before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What the messages of one batch have in common while they are under way."""
+
+    send_key: UUID
+    lease: Lease
+    account: Account
+    policy: Policy
+    tainted: bool = False
+    """A request under this key ended unknown before: this one is a replay."""
+
+
+def fold(outcome: Outcome, *, tainted: bool) -> Outcome:
+    """Return what is known of a message after this outcome and what was known before.
+
+    A refusal that came with the vendor's answer to the whole request (2xx) is its record of the first time and
+    definite; any other refusal of a replay is only about the replay.
+    """
+    if not tainted or isinstance(outcome, Accepted | Unknown):
+        return outcome
+    if outcome.http_status is not None and 200 <= outcome.http_status < 300:
+        return outcome
+    return Unknown(outcome.code, f"the replay was refused, the first request may have been taken: {outcome.reason}")
+
+
+def settlement(flight: Flight, message: Sending, outcome: Outcome, elapsed_seconds: float) -> Settlement:
+    """Return what the ledger writes for one message; `outcome` is already folded."""
+    return Settlement(
+        id=message.id,
+        send_key=flight.send_key,
+        lease=flight.lease.token,
+        provider=flight.account.provider,
+        account=flight.account.fingerprint,
+        sender=message.sender,
+        http_status=outcome.http_status,
+        elapsed_seconds=elapsed_seconds,
+        **_decision(flight.policy, message.counted, outcome),
+    )
+
+
+def _decision(policy: Policy, counted: int, outcome: Outcome) -> dict[str, Any]:
+    match outcome:
+        case Accepted(provider_message_id=vendor_id, answer=answer):
+            found = {"status": Status.SENT, "provider_message_id": vendor_id, "response": answer}
+        case Rejected():
+            found = {"status": Status.FAILED, "error_class": ErrorClass.REJECTED}
+        case Halted():
+            delay = policy.capacity_delay_seconds(HALT_SECONDS)
+            found = {"status": Status.SCHEDULED, "counted": False, "delay_seconds": delay}
+        case Later() if not outcome.counted:
+            delay = policy.capacity_delay_seconds(outcome.after_seconds)
+            found = {"status": Status.SCHEDULED, "counted": False, "delay_seconds": delay}
+        case Later() if policy.exhausted(counted + 1):
+            found = {"status": Status.FAILED, "error_class": ErrorClass.EXHAUSTED}
+        case Later():
+            delay = policy.delay_seconds(counted + 1, asked_seconds=outcome.after_seconds)
+            found = {"status": Status.SCHEDULED, "delay_seconds": delay}
+        case _:
+            found = {"status": Status.UNKNOWN}
+    if not isinstance(outcome, Accepted):
+        found |= {"error_code": outcome.code, "error_message": outcome.reason}
+    return {**found, "outcome": type(outcome).__name__.lower()}

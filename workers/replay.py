@@ -1,0 +1,66 @@
+"""Replays: a batch whose outcome nobody knows goes to its vendor once more, byte for byte under its send key.
+
+Only for vendors that honour the key, only under the credentials of the first time, only within the time for which
+the vendor keeps keys. The vendor then answers as it did, or would have, the first time.
+"""
+
+from uuid import UUID
+
+from config import log
+from config.channels import Channel
+from outbox import batches
+from outbox.retry import Policy
+from providers.base import PROVIDER_WIDE, Account, Halted
+from workers.accounts import HALT_SECONDS
+from workers.compose import restored
+from workers.flight import LiveBatch
+from workers.lease import Lease
+from workers.outcomes import Flight, Sending
+from workers.runtime import Runtime
+
+_log = log.get(__name__)
+
+
+async def replay_batch(runtime: Runtime, channel: Channel, token: UUID, send_key: UUID) -> None:
+    """Take one batch over from the queue and send it once more."""
+    await runtime.budget.take(1)
+    launched = False
+    try:
+        lease = runtime.new_lease()
+        found = await batches.begin_replay(
+            runtime.pool, send_key, token, lease=lease.token, lease_seconds=lease.seconds
+        )
+        if found is not None:
+            launched = await _launch(runtime, channel, send_key, found, lease)
+    finally:
+        if not launched:
+            runtime.budget.give_back(1)
+
+
+async def _launch(runtime: Runtime, channel: Channel, send_key: UUID, found: batches.Replay, lease: Lease) -> bool:
+    account = await _same_account(runtime, found)
+    if account is None:
+        _log.warning("replay_postponed", send_key=str(send_key), provider=found.provider)
+        await batches.postpone_replays(runtime.pool, [send_key], lease.token, delay_seconds=HALT_SECONDS)
+        return False
+    provider = runtime.providers[found.provider]
+    request = provider.request(restored(found.body), "", found.member_ids, account, send_key)
+    # What support, an event or an earlier answer has decided meanwhile is not decided again.
+    members = {UUID(id_): Sending(UUID(id_), sender, 0) for id_, sender in found.senders.items()}
+    flight = Flight(send_key, lease, account, Policy.of(channel, runtime.settings), tainted=True)
+    runtime.sender.launch(LiveBatch(flight, provider, [request], members, replays=found.replays))
+    return True
+
+
+async def _same_account(runtime: Runtime, found: batches.Replay) -> Account | None:
+    """Return the account of the first time; None where it is halted, or where its credentials are others now.
+
+    Under another key the vendor would not know the send key, and the replay would be a second message.
+    """
+    tenant = found.account_tenant_id
+    account = (await runtime.accounts.resolve(found.provider, {tenant}))[tenant]
+    if isinstance(account, Halted) or account.fingerprint != found.account:
+        return None
+    if account.tenant_id not in {tenant, PROVIDER_WIDE}:
+        return None
+    return account

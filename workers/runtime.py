@@ -1,0 +1,123 @@
+"""Everything that one sending process holds open, and the loops beside its requests.
+
+Owns the order of opening and closing. Lives on one event loop, the one on which the requests are sent.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from config import log, version
+from config.clock import boottime
+from config.database import Pool, pool
+from config.settings import Settings, VendorSettings
+from outbox import batches, presence
+from providers import registry
+from providers.base import Provider
+from providers.client import Client
+from workers.accounts import Accounts
+from workers.budget import Budget
+from workers.flight import Sender
+from workers.lease import Lease
+from workers.settle import Flusher
+
+CONNECTIONS = 256
+"""Requests under way in one process. At 25 ms a request this is more than one core can send."""
+POOL_SIZE = 4
+PRESENCE_SECONDS = 5.0
+
+_log = log.get(__name__)
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Made by `open_runtime`; closed by `close`."""
+
+    settings: Settings
+    providers: Mapping[str, Provider]
+    pool: Pool
+    client: Client
+    accounts: Accounts
+    budget: Budget
+    flusher: Flusher
+    sender: Sender
+    presence: presence.Presence
+    loops: list[asyncio.Task[None]]
+
+    def new_lease(self) -> Lease:
+        """Return a lease that counts from now; make it before the transaction that takes it."""
+        return Lease(self.settings.lease_seconds, self.settings.lease_margin_seconds)
+
+    async def drain(self) -> None:
+        """Wait until every request under way has its outcome in the ledger."""
+        await self.sender.drained()
+        await self.flusher.drained()
+
+    async def close(self) -> None:
+        """Stop the loops, leave the list of workers, close connections."""
+        for loop in self.loops:
+            loop.cancel()
+        await asyncio.gather(*self.loops, return_exceptions=True)
+        try:
+            await asyncio.wait_for(presence.leave(self.pool, self.presence.id), 2)
+        except (OperationalError, PoolTimeout, TimeoutError):
+            _log.warning("left_without_saying_so")  # its row grows old by itself
+        await self.client.close()
+        await self.pool.close(timeout=2)
+
+
+async def open_runtime(
+    settings: Settings, vendors: Mapping[str, VendorSettings], database_url: str, queues: Collection[str]
+) -> Runtime:
+    """Open connections and begin the loops of a sending process that serves `queues`."""
+    providers = registry.load()
+    database = pool(settings, database_url, size=POOL_SIZE, process="worker")
+    await database.open()
+    client = Client(connections=CONNECTIONS, timeout_seconds=settings.request_timeout_seconds)
+    accounts = Accounts(database, providers, vendors, settings.keyring)
+    budget = Budget(CONNECTIONS)
+    here = presence.Presence(
+        uuid4(), socket.gethostname(), os.getpid(), sorted(queues), settings.worker_threads, version.current()
+    )
+    flusher = Flusher(database, f"{here.host}:{here.pid}")
+    sender = Sender(client, budget, flusher, accounts)
+    runtime = Runtime(settings, providers, database, client, accounts, budget, flusher, sender, here, [])
+    runtime.loops += [
+        asyncio.create_task(flusher.run(), name="settle"),
+        asyncio.create_task(_renew(runtime), name="renew"),
+        asyncio.create_task(_be_present(runtime), name="presence"),
+    ]
+    return runtime
+
+
+async def _renew(runtime: Runtime) -> None:
+    """Renew the leases of batches in flight: their settlement may have to wait for the database."""
+    while True:
+        await asyncio.sleep(runtime.settings.lease_seconds / 3)
+        leases = {send_key: live.flight.lease for send_key, live in runtime.sender.live.items()}
+        if not leases:
+            continue
+        began = boottime()
+        try:
+            tokens = {send_key: lease.token for send_key, lease in leases.items()}
+            ours = await batches.renew(runtime.pool, tokens, runtime.settings.lease_seconds)
+        except (OperationalError, PoolTimeout) as error:
+            _log.warning("renewal_failed", error=type(error).__name__)
+            continue
+        for send_key in ours:
+            leases[send_key].renewed(began)
+
+
+async def _be_present(runtime: Runtime) -> None:
+    while True:
+        try:
+            await presence.announce(runtime.pool, runtime.presence, runtime.budget.in_flight)
+        except (OperationalError, PoolTimeout) as error:
+            _log.warning("presence_failed", error=type(error).__name__)
+        await asyncio.sleep(PRESENCE_SECONDS)

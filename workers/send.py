@@ -1,0 +1,101 @@
+"""What an actor does with a bundle: read, render, start, launch.
+
+Owns the order of these steps. When it returns, the start has committed and Redis is not needed any more: the requests
+go on beside it, and the lease in the ledger stands for them.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from config.channels import CHANNELS, Channel
+from outbox import starts
+from outbox.retry import Policy
+from workers.accounts import HALT_SECONDS
+from workers.compose import Composed, Composition, requests_of
+from workers.flight import LiveBatch
+from workers.outcomes import Flight, Sending
+from workers.prepare import Group, Preparation, Rendering, by_provider
+from workers.runtime import Runtime
+
+
+async def send_bundle(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
+    """Send those messages of a bundle that are still its claim and that no refusal holds."""
+    rows = await starts.read(runtime.pool, channel, ids, token)
+    prepared = await _prepare(runtime, channel, rows)
+    await _refuse(runtime, channel, token, prepared)
+    if not prepared.groups:
+        return
+    # The budget is taken before the start: what has started begins at once, with its whole lease before it.
+    taken = sum(map(requests_of, prepared.groups))
+    await runtime.budget.take(taken)
+    launched = 0
+    try:
+        launched = await _start(runtime, channel, token, prepared.groups)
+    finally:
+        runtime.budget.give_back(taken - launched)
+
+
+async def _prepare(runtime: Runtime, channel: Channel, rows: Sequence[starts.Claimed]) -> Preparation:
+    result = Preparation()
+    for name, of_provider in by_provider(channel, rows, result).items():
+        tenants = {row.tenant_id for row in of_provider if row.tenant_id}
+        accounts = await runtime.accounts.resolve(name, tenants)
+        rendering = Rendering(channel, runtime.providers[name], accounts, result)
+        for row in of_provider:
+            rendering.add(row)
+    return result
+
+
+async def _refuse(runtime: Runtime, channel: Channel, token: UUID, prepared: Preparation) -> None:
+    if prepared.rejected:
+        await starts.reject(
+            runtime.pool,
+            token,
+            [{"id": row.id, "error_code": why.code, "error_message": why.reason} for row, why in prepared.rejected],
+        )
+    if prepared.halted:
+        delay = Policy.of(channel, runtime.settings).capacity_delay_seconds(HALT_SECONDS)
+        await starts.defer(
+            runtime.pool,
+            token,
+            [
+                {"id": row.id, "error_code": why.code, "error_message": why.reason, "delay_seconds": delay}
+                for row, why in prepared.halted
+            ],
+        )
+
+
+async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequence[Group]) -> int:
+    """Start the groups in one transaction and launch what was started; return how many requests began."""
+    lease = runtime.new_lease()
+    composition = Composition(runtime.providers, groups)
+    started = await starts.start(
+        runtime.pool,
+        channel,
+        token,
+        [_candidate(group, index) for group in groups for index in range(len(group.members))],
+        composition.batches,
+        lease=lease.token,
+        lease_seconds=lease.seconds,
+        default_provider=CHANNELS[channel].default_provider,
+    )
+    if not started:
+        return 0
+    policy = Policy.of(channel, runtime.settings)
+    for composed in composition.composed:
+        group = composed.group
+        flight = Flight(group.send_key, lease.of_batch(), group.account, policy)
+        runtime.sender.launch(_live(runtime, flight, composed))
+    return sum(len(composed.requests) for composed in composition.composed)
+
+
+def _candidate(group: Group, index: int) -> starts.Candidate:
+    member = group.members[index]
+    return starts.Candidate(member.row.id, member.address, member.row.seen, group.send_key, member.part.sender)
+
+
+def _live(runtime: Runtime, flight: Flight, composed: Composed) -> LiveBatch:
+    members = {
+        member.row.id: Sending(member.row.id, member.part.sender, member.row.counted) for member in composed.members
+    }
+    return LiveBatch(flight, runtime.providers[flight.account.provider], composed.requests, members)

@@ -1,0 +1,95 @@
+"""The settle flusher: one statement for the outcomes of many requests, every few milliseconds.
+
+Owns the outcomes between the vendor's answer and the ledger. While the database is away they are held and written
+again; a request that hangs holds up nobody but itself.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from config import log
+from config.database import Pool
+from outbox.settlements import Ended, Settlement, settle
+from outbox.states import Status
+
+FLUSH_SECONDS = 0.03
+"""Long enough to share a commit among many answers, short enough that nobody waits for it."""
+FLUSH_LIMIT = 500
+RETRY_SECONDS = 0.5
+
+_log = log.get(__name__)
+
+
+class Flusher:
+    """Settles what is added, in order, on one event loop."""
+
+    def __init__(self, pool: Pool, worker: str) -> None:
+        self._pool = pool
+        self._worker = worker
+        self._waiting: deque[tuple[Sequence[Settlement], Ended | None]] = deque()
+        self._more = asyncio.Event()
+        self._written = asyncio.Condition()
+        self._writing = False
+        self.lost = 0
+        """Settlements that came after their lease was lost."""
+
+    def add(self, settlements: Sequence[Settlement], ended: Ended | None) -> None:
+        """Take the outcomes of one request; `ended` comes with the last one of its batch."""
+        self._waiting.append((settlements, ended))
+        self._more.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._more.wait()
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._more.clear()
+            while self._waiting:
+                await self._flush()
+
+    async def drained(self) -> None:
+        """Wait until everything that was added is written."""
+        async with self._written:
+            await self._written.wait_for(lambda: not self._waiting and not self._writing)
+
+    async def _flush(self) -> None:
+        settlements, ended = self._take()
+        self._writing = True
+        try:
+            await self._write(settlements, ended)
+        finally:
+            self._writing = False
+            async with self._written:
+                self._written.notify_all()
+
+    def _take(self) -> tuple[list[Settlement], list[Ended]]:
+        settlements: list[Settlement] = []
+        ended: list[Ended] = []
+        while self._waiting and len(settlements) < FLUSH_LIMIT:
+            more, end = self._waiting.popleft()
+            settlements += more
+            if end is not None:
+                ended.append(end)
+        return settlements, ended
+
+    async def _write(self, settlements: list[Settlement], ended: list[Ended]) -> None:
+        while True:
+            try:
+                settled = await settle(self._pool, settlements, ended, worker=self._worker)
+            except (OperationalError, PoolTimeout) as error:
+                _log.warning("settle_held", settlements=len(settlements), error=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._report([one for one in settlements if one.id not in settled])
+            return
+
+    def _report(self, late: Sequence[Settlement]) -> None:
+        """An answer that came too late, or a commit whose acknowledgement was lost: the ledger knows which."""
+        self.lost += len(late)
+        for one in late:
+            if one.status is Status.SENT:
+                _log.warning("settled_by_another", message_id=str(one.id), send_key=str(one.send_key))
