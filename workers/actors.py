@@ -70,7 +70,7 @@ class Opening(Middleware):
         opening = open_runtime(self._settings, self._vendors, self._database_url, queues)
         try:
             self._runtime = on_loop(opening, OPENING_SECONDS)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, this process cannot work
             _log.exception("not_opened")
             os._exit(1)
 

@@ -14,9 +14,10 @@ from contextlib import ExitStack
 from types import FrameType
 
 from dramatiq import Worker
-from dramatiq.asyncio import get_event_loop_thread
 
 from config.settings import load
+from workers.actors import on_loop
+from workers.runtime import Runtime
 from workers.wiring import wire
 
 BEAT_SECONDS = 1.0
@@ -33,12 +34,15 @@ def main(arguments: Sequence[str]) -> int:
     die_with(parent)
     told = _listen_for_the_end()
     with ExitStack() as in_use:
-        broker = wire(in_use)
-        worker = Worker(broker, queues=queues, worker_threads=load().worker_threads, worker_timeout=POLL_MILLISECONDS)
+        application = wire(in_use)
+        worker = Worker(
+            application.broker,
+            queues=queues,
+            worker_threads=load().worker_threads,
+            worker_timeout=POLL_MILLISECONDS,
+        )
         worker.start()
-        thread = get_event_loop_thread()
-        if thread is not None:
-            asyncio.run_coroutine_threadsafe(_beat(beat_fd), thread.loop)
+        on_loop(_begin_to_beat(application.opening.runtime, beat_fd), timeout_seconds=10)
         told.wait()
         worker.stop(timeout=STOP_MILLISECONDS)
     return 0
@@ -63,6 +67,10 @@ def _listen_for_the_end() -> threading.Event:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     return told
+
+
+async def _begin_to_beat(runtime: Runtime, beat_fd: int) -> None:
+    runtime.loops.append(asyncio.create_task(_beat(beat_fd), name="beat"))
 
 
 async def _beat(beat_fd: int) -> None:

@@ -83,5 +83,8 @@ FROM unnest(%(names)s::text[], %(kinds)s::text[]) AS wanted (name, kind)
 WHERE CASE wanted.kind
     WHEN 'FUNCTION' THEN NOT EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace::regnamespace::text || '.' || p.proname = wanted.name)
     WHEN 'TRIGGER' THEN NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgname = wanted.name)
-    ELSE to_regclass(wanted.name) IS NULL
+    ELSE NOT EXISTS (
+        SELECT FROM pg_class c
+        WHERE wanted.name IN (c.relname::text, c.relnamespace::regnamespace::text || '.' || c.relname::text)
+    )
 END
