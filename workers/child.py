@@ -4,7 +4,6 @@ Started by `workers.supervisor` as `python -m workers.child BEAT_FD PARENT_PID Q
 """
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from types import FrameType
 
 from dramatiq import Worker
 
+from config.process import die_with
 from config.settings import load
 from workers.actors import on_loop
 from workers.runtime import Runtime
@@ -25,12 +25,12 @@ POLL_MILLISECONDS = 1_000
 """How long an idle thread of Dramatiq's sleeps; a wake token ends the consumers' sleep, work that of the threads."""
 STOP_MILLISECONDS = 5_000
 """How long threads may take to notice that they must stop; with Redis away some would try to acknowledge for ever."""
-_PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> int:
     """Work until told to end; return 0 when everything under way has ended well."""
     beat_fd, parent, queues = int(arguments[0]), int(arguments[1]), set(arguments[2:])
+    # Without its parent nobody would notice that this process is silent.
     die_with(parent)
     told = _listen_for_the_end()
     with ExitStack() as in_use:
@@ -48,15 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel send SIGTERM when the parent dies: without it nobody would notice that this process is silent."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def _listen_for_the_end() -> threading.Event:
-    """Return an event that the first SIGTERM or SIGINT sets; the second one ends the process where it stands."""
+    """Return an event that the first SIGTERM sets; the second one ends the process where it stands.
+
+    A terminal sends SIGINT to the parent as well, and the parent says SIGTERM: one Ctrl-C must not count twice.
+    """
     told = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -65,7 +61,7 @@ def _listen_for_the_end() -> threading.Event:
         told.set()
 
     signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     return told
 
 

@@ -1,6 +1,6 @@
 """The folder outside FLEET_HOME that some homes need: a private one in the system's temporary directory.
 
-It is made where a socket's path in FLEET_HOME would be too long, or where the servers' account cannot get to
+It is made where the path of FLEET_HOME does not suit a socket, or where the servers' account cannot get to
 FLEET_HOME or to the binaries (root with a 0700 folder on the way). Its name carries a hash of FLEET_HOME and a random
 end that nobody can occupy before us; a note in FLEET_HOME tells every process where it is. Refuses a noted folder that
 is a link, open to others, or made for another FLEET_HOME: a copied project must not share its original's servers.
@@ -35,8 +35,8 @@ class Elsewhere:
 
 
 def fits_sockets(folder: Path) -> bool:
-    """Tell whether the paths of sockets below `folder` are short enough for every system."""
-    return len(bytes(folder / _LONGEST_SOCKET)) <= SOCKET_PATH_BYTES
+    """Tell whether sockets below `folder` can be reached: a short path, and no comma, at which libpq splits a host."""
+    return len(bytes(folder / _LONGEST_SOCKET)) <= SOCKET_PATH_BYTES and "," not in str(folder)
 
 
 def read(home: Path) -> Elsewhere | None:

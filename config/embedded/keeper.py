@@ -5,14 +5,14 @@
 It waits in one system call for the use lock, which it gets when no user holds it any more. Who comes later waits for
 that lock until the servers have ended. Its standard input is the keeper lock: the kernel closes files in the order of
 their numbers, so a newcomer that gets the use lock after the keeper's death also finds the keeper lock free. Killed, it
-is replaced by the next `running()`. Refuses to act for a FLEET_HOME that was removed and made anew.
+is replaced by the next `running()`. Refuses to touch the servers of a FLEET_HOME that was removed and made anew.
 """
 
 import sys
 from pathlib import Path
 
 from config.embedded.locks import USE_LOCK, Lock
-from config.embedded.use import stop
+from config.embedded.use import stop, stop_removed
 
 
 def main(home: Path) -> None:
@@ -23,8 +23,8 @@ def main(home: Path) -> None:
         return
     with use:
         use.seize()
-        if use.is_current():
-            stop(home)
+        end = stop if use.is_current() else stop_removed
+        end(home)
         sys.stdin.close()
 
 

@@ -13,7 +13,7 @@ import psutil
 from config.embedded.errors import EmbeddedError, NotUp
 from config.embedded.owned import open_file
 from config.embedded.patience import Patience
-from config.embedded.processes import detached, is_alive, launch, send
+from config.embedded.processes import detached, is_alive, is_here, launch, send
 from config.embedded.server import Server, Start
 
 ORPHANS_SECONDS = 5.0
@@ -70,8 +70,16 @@ def bring_down(server: Server) -> bool:
     return True
 
 
+def end_removed(server: Server) -> None:
+    """End what still works in a removed folder that had the path of ours; it has nothing left to save."""
+    for process in server.processes():
+        if not is_here(process, server.folder):
+            send(process, signal.SIGKILL, server.folder, server.program)
+
+
 def _settled_leader(server: Server) -> psutil.Process | None:
     """Return the server's process; where only orphans of an earlier one work, return None after they are gone."""
+    end_removed(server)
     patience = Patience(f"waiting for what a killed {server.name} left behind", server.progress)
     while processes := server.processes():
         leader = server.leader(processes)
@@ -85,7 +93,8 @@ def _settled_leader(server: Server) -> psutil.Process | None:
 
 def _answers_at_last(server: Server, leader: psutil.Process) -> bool:
     """Wait until the server answers (True) or its process has ended (False)."""
-    patience = Patience(f"waiting for {server.name} in {server.folder}", server.progress, server.last_words)
+    sentence = f"waiting for {server.name} in {server.folder}"
+    patience = Patience(sentence, server.progress, lambda: server.refusal or server.last_words())
     while not server.answers(leader):
         if not is_alive(leader):
             return False

@@ -82,13 +82,17 @@ class Postgres(Server):
 
     def answers(self, leader: psutil.Process) -> bool:
         """Ask for the data directory, once the pid file says that connections are taken."""
-        written = self._pid_file()
-        if written[:1] != [str(leader.pid)] or written[_STATUS_LINE:][:1] != ["ready"]:
+        if self._pid_file()[:1] != [str(leader.pid)] or not self._is_ready():
             return False
         served = self._query("postgres", "SHOW data_directory")
         if served and not Path(served).resolve() == self.folder:
             raise NotUp(f"the PostgreSQL at {self.place.sockets} serves {served}, not {self.folder}: run `fleet down`")
         return served is not None
+
+    def progress(self) -> object:
+        """Return what a recovery moves, the log and the CPU time; once it is ready, only the answer is missing."""
+        spent = [] if self._is_ready() else self.processes()
+        return self.log.stat().st_size, sorted(filter(None, map(_cpu_seconds, spent)))
 
     def complete(self) -> None:
         """Create the database, if a start was killed before it did so or somebody dropped it."""
@@ -106,7 +110,8 @@ class Postgres(Server):
                 answer = connection.execute(statement.encode())
                 row = answer.fetchone() if answer.description else None
                 return str(row[0]) if row else ""
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as refused:
+            self.refusal = str(refused)
             return None
 
     def _pid_file(self) -> list[str]:
@@ -114,6 +119,9 @@ class Postgres(Server):
             return [line.strip() for line in (self.folder / "postmaster.pid").read_text().splitlines()]
         except FileNotFoundError:
             return []
+
+    def _is_ready(self) -> bool:
+        return self._pid_file()[_STATUS_LINE:][:1] == ["ready"]
 
     def _make_cluster(self, start: Start) -> None:
         unfinished = self.folder.with_name(self.folder.name + ".new")
@@ -141,6 +149,14 @@ class Postgres(Server):
             raise NotUp(f"initdb failed; {self.log} ends with:\n{self.last_words(15)}") from failed
         finally:
             os.close(output)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        spent = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return spent.user + spent.system
 
 
 def _flush(folder: Path) -> None:

@@ -7,7 +7,6 @@ now. A process is ours if it runs the server's program and its working directory
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +45,14 @@ def _works_in(process: psutil.Process, folder: Path, program: str) -> bool:
         return False
 
 
+def is_here(process: psutil.Process, folder: Path) -> bool:
+    """Tell whether the process works in the folder that has this path now, not in a removed one that had it before."""
+    try:
+        return folder.samefile(f"/proc/{process.pid}/cwd")
+    except OSError:
+        return False
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Tell whether this very process, not a later one of its number, still runs; a zombie does not."""
     try:
@@ -56,15 +63,15 @@ def is_alive(process: psutil.Process) -> bool:
 
 def send(process: psutil.Process, number: signal.Signals, folder: Path, program: str) -> None:
     """Signal a process found by `working_in`; does nothing if it ended or is another one by now."""
-    if sys.platform != "linux":
-        # psutil compares the time of creation before it signals.
-        if _works_in(process, folder, program):
-            process.send_signal(number)
-        return
     try:
         # The handle keeps meaning this process: recognised after it was opened, there is no moment for a mix-up.
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
+        return
+    except OSError:
+        # A kernel without such handles: psutil compares the time of creation before it signals.
+        if _works_in(process, folder, program):
+            process.send_signal(number)
         return
     try:
         if process.is_running() and _works_in(process, folder, program):

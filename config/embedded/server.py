@@ -41,6 +41,8 @@ class Server(ABC):
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.refusal = ""
+        """Why the last question got no answer, in the words of who should have answered it."""
 
     @property
     @abstractmethod
@@ -91,12 +93,6 @@ class Server(ABC):
         except FileNotFoundError:
             return ""
 
+    @abstractmethod
     def progress(self) -> object:
-        """Return something that changes while it works, whatever it works on: the size of its log and its CPU time."""
-        spent = []
-        for process in self.processes():
-            try:
-                spent.append((process.pid, process.cpu_times()[:2]))
-            except psutil.NoSuchProcess:
-                continue
-        return (self.log.stat().st_size if self.log.exists() else 0, sorted(spent))
+        """Return something that changes as long as waiting for an answer is worth it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config.embedded import elsewhere, place
 from config.embedded.errors import NotRunning
-from config.embedded.lifecycle import bring_down, find_up, start
+from config.embedded.lifecycle import bring_down, end_removed, find_up, start
 from config.embedded.locks import KEEPER_LOCK, START_LOCK, USE_LOCK, Lock, hold
 from config.embedded.owned import make_home, open_file
 from config.embedded.postgres import DATABASE, Postgres
@@ -85,6 +85,13 @@ def stop(home: Path) -> bool:
     found = place.find(home.resolve())
     ended = [bring_down(kind(found)) for kind in (Valkey, Postgres)]
     return any(ended)
+
+
+def stop_removed(home: Path) -> None:
+    """End what a removed FLEET_HOME left running, sparing the servers of one that was made anew at its path."""
+    found = place.find(home.resolve())
+    for kind in (Valkey, Postgres):
+        end_removed(kind(found))
 
 
 def erase(home: Path) -> None:
@@ -163,7 +170,8 @@ def _ensure_keeper(home: Path) -> None:
         output = open_file(home / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             options = detached(Path("/"), output) | {"stdin": lock.fileno()}
-            options["env"] = ENVIRONMENT | {"PYTHONPATH": str(_ROOT)}
+            imports = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            options["env"] = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(imports)}
             # -P: what lies in the working directory is not to be imported.
             launch([sys.executable, "-P", "-m", "config.embedded.keeper", str(home)], **options)
         finally:

@@ -12,6 +12,7 @@ import psutil
 
 from config.embedded.binaries import VALKEY
 from config.embedded.errors import NotUp
+from config.embedded.processes import is_here
 from config.embedded.server import Server, Start
 
 _TIMEOUT_SECONDS = 5.0
@@ -32,7 +33,7 @@ class Valkey(Server):
 
     def leader(self, processes: Sequence[psutil.Process]) -> psutil.Process | None:
         """Return the only process there is: without persistence it has no children."""
-        return next(iter(processes), None)
+        return next((process for process in processes if is_here(process, self.folder)), None)
 
     def make_ready(self, start: Start) -> None:
         """Remove the socket of a dead server, so that nothing but ours can answer there."""
@@ -58,6 +59,10 @@ class Valkey(Server):
             raise NotUp(f"the Valkey at {self.place.redis_socket} serves {served}, not {self.folder}: run `fleet down`")
         return bool(served)
 
+    def progress(self) -> object:
+        """Return always the same: it has nothing to restore and answers within a moment, or not at all."""
+        return None
+
     def complete(self) -> None:
         """Make nothing: it starts empty on purpose."""
 
@@ -74,5 +79,6 @@ class Valkey(Server):
                 connection.sendall(b"CONFIG GET dir\r\n")
                 with connection.makefile("rb") as answer:
                     return [answer.readline() for _ in range(5)][-1].decode().strip("\r\n")
-            except OSError:
+            except OSError as refused:
+                self.refusal = str(refused)
                 return ""

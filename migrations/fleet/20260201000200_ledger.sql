@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS fleet.attempts (
 CREATE UNIQUE INDEX IF NOT EXISTS fleet_attempts_vendor_id
     ON fleet.attempts (provider, account, provider_message_id) WHERE provider_message_id IS NOT NULL;
 
+-- The table only grows at its end, where a block range index costs next to nothing: what was tried lately.
+CREATE INDEX IF NOT EXISTS fleet_attempts_finished ON fleet.attempts USING brin (finished_at) WITH (autosummarize = on);
+
 -- Vendor callbacks and late answers, raw, once each.
 CREATE TABLE IF NOT EXISTS fleet.events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

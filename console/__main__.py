@@ -1,0 +1,5 @@
+"""`python -m console` is the command `fleet`."""
+
+from console.cli import main
+
+main(prog_name="fleet")

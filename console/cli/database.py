@@ -1,0 +1,112 @@
+"""`fleet db`: bring a database to the fleet's schema, and take a live one over."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from config import servers
+from config.database import Pool
+from config.settings import load
+from console.cli.ledger import actor, with_ledger
+from console.cli.speech import Exit, FleetGroup, confirmed, fail, print_table, say
+from outbox import adoption
+from outbox.migrate import files, runner
+from outbox.migrate.findings import Database, Finding
+from outbox.migrate.lease import Busy
+
+SHOWN = 100_000
+
+
+@contextmanager
+def _connected() -> Iterator[Database]:
+    with servers.resolve(load(), start=False) as addresses, runner.connected(addresses.database_url) as connection:
+        yield connection
+
+
+@click.command()
+def plan() -> None:
+    """Compare the database with what the fleet needs; changes nothing."""
+    with _connected() as connection:
+        planned = runner.plan(connection)
+    _print_findings(planned.findings)
+    for name in planned.pending:
+        click.echo(f"to run    {name}")
+    if any(finding.kind == "blocks" for finding in planned.findings):
+        fail("resolve what blocks; until then migrate changes nothing", Exit.FAILED)
+    if not planned.pending:
+        say("nothing to run")
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database up to date, short in its locks; refuses before the first change where something blocks."""
+    try:
+        with servers.resolve(load(), start=False) as addresses:
+            ran = runner.migrate(addresses.database_url, say)
+    except runner.Blocked as blocked:
+        _print_findings(blocked.findings)
+        fail("nothing was changed; resolve what blocks and run it again", Exit.FAILED)
+    except (Busy, runner.Changed) as error:
+        fail(str(error), Exit.FAILED)
+    say(f"{len(ran)} migrations ran" if ran else "up to date")
+
+
+@click.command()
+def status() -> None:
+    """List the migrations and which of them have run."""
+    with _connected() as connection:
+        pending = set(runner.plan(connection).pending)
+    for migration in files.load():
+        click.echo(f"{'pending' if migration.name in pending else 'applied'}  {migration.name}")
+    if pending:
+        fail(f"{len(pending)} migrations have not run; run: fleet db migrate", Exit.UNHEALTHY)
+
+
+@click.command()
+def verify() -> None:
+    """Check that the fleet can work on this database: migrations, indexes, triggers, role."""
+    with _connected() as connection:
+        problems = runner.problems(connection)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        fail(f"{len(problems)} problems", Exit.UNHEALTHY)
+    say("all is well")
+
+
+@click.command()
+@click.option("--cancel-held", is_flag=True, help="Cancel the held messages instead of sending them.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def adopt(cancel_held: bool, yes: bool) -> None:
+    """End the hold on what was due before the fleet came."""
+    found = with_ledger(lambda pool: adoption.held(pool, limit=SHOWN))
+    if found is None:
+        fail("nothing is held", Exit.NOTHING)
+    reason, held = found
+    count = f"{held}{' or more' if held == SHOWN else ''}"
+    say(f"held: {reason}")
+    confirmed(f"{'Cancel' if cancel_held else 'Send'} {count} held messages?", yes)
+    cancelled = with_ledger(lambda pool: _adopt(pool, cancel_held))
+    say(f"adopted; {cancelled} cancelled" if cancel_held else "adopted; what was held goes out now")
+
+
+async def _adopt(pool: Pool, cancel_held: bool) -> int:
+    cancelled = 0
+    while cancel_held and (some := await adoption.cancel_some(pool, actor=actor(), limit=2_000)):
+        cancelled += some
+    await adoption.release(pool, actor=actor())
+    return cancelled
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    if findings:
+        words = {"blocks": "BLOCKS", "resolved": "migrate resolves", "note": "note"}
+        print_table(
+            ("", "what", "is", "resolution"), [(words[f.kind], f.subject, f.problem, f.resolution) for f in findings]
+        )
+
+
+database = FleetGroup(
+    "db", help="Bring a database to the fleet's schema.", commands=[migrate, plan, status, verify, adopt]
+)

@@ -1,0 +1,182 @@
+"""`fleet messages`: find what failed and why, send it again, take it back. By id or by filter."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import click
+
+from config.channels import Channel
+from config.database import Pool
+from config.log import mask
+from console.cli.ledger import actor, with_ledger
+from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, print_json, print_table, say
+from outbox import search
+from outbox.addresses import NotAnAddress, normalise
+from outbox.search import Filter, Found
+from outbox.states import Status
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+Change = Callable[[Pool, list[UUID]], Awaitable[set[UUID]]]
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment: `2h` ago, `30m`, `7d`, or an ISO date and time (UTC where it has no zone)."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it, or say how it is written."""
+        if isinstance(value, datetime):
+            return value
+        if value[-1:] in _UNITS and value[:-1].isdigit():
+            return datetime.now(UTC) - timedelta(seconds=int(value[:-1]) * _UNITS[value[-1]])
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no moment; write 2h, 30m, 7d or 2026-01-31T09:00", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def filtering(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose messages; the command gets them as one `wanted` filter."""
+    options = (
+        click.argument("ids", nargs=-1, type=click.UUID),
+        click.option("--channel", type=click.Choice([channel.value for channel in Channel])),
+        click.option("--provider"),
+        click.option("--workspace", "workspace_id", type=click.UUID),
+        click.option("--campaign", "campaign_id", type=click.UUID),
+        click.option("--error", "error_code", help="The error code, such as 21211 or invalid_email."),
+        click.option("--to", "recipient", help="The recipient's email address or number."),
+        click.option("--since", type=Moment(), help="Created at or after: 2h, 7d or a date."),
+        click.option("--until", type=Moment(), help="Created before."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command("list")
+@filtering
+@click.option("--status", "statuses", multiple=True, type=click.Choice([status.value for status in Status]))
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--unmasked", is_flag=True, help="Show whole addresses.")
+def list_(statuses: tuple[str, ...], limit: int, as_json: bool, unmasked: bool, **chosen: Any) -> None:
+    """List messages, newest first."""
+    wanted = _filter(chosen, [Status(status) for status in statuses] or None)
+    found = with_ledger(lambda pool: search.find(pool, wanted, limit=limit))
+    rows = [_shown(one, unmasked) for one in found]
+    if json_wanted(as_json):
+        print_json({"messages": rows, "has_more": len(found) == limit})
+    elif found:
+        columns = ("id", "channel", "status", "recipient", "attempts", "error_code", "error_message", "created_at")
+        print_table(columns, [[row[column] for column in columns] for row in rows])
+    if not found:
+        fail("no message matches", Exit.NOTHING)
+
+
+@click.command()
+@click.argument("id_", metavar="ID", type=click.UUID)
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--unmasked", is_flag=True, help="Show whole addresses and the payload.")
+def get(id_: UUID, as_json: bool, unmasked: bool) -> None:
+    """Show one message and every attempt."""
+    found = with_ledger(lambda pool: search.read(pool, id_))
+    if found is None:
+        fail(f"there is no message {id_}", Exit.NOTHING)
+    message, attempts = found
+    if not unmasked:
+        message = {name: _masked(value) for name, value in message.items()}
+        message["payload"] = f"{len(message['payload'] or ())} fields (--unmasked shows them)"
+    if json_wanted(as_json):
+        print_json({"message": message, "attempts": attempts})
+        return
+    print_table(("", ""), [(name, value) for name, value in message.items() if value is not None])
+    columns = ("number", "outcome", "http_status", "error_code", "provider_message_id", "started_at", "finished_at")
+    print_table(columns, [[attempt[column] for column in columns] for attempt in attempts], title="\nAttempts")
+
+
+@click.command()
+@filtering
+@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True)
+def retry(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
+    """Schedule failed messages again, with a fresh budget of attempts."""
+    wanted = _filter(chosen, [Status.FAILED])
+    change: Change = lambda pool, ids: search.retry(pool, ids, actor=actor())  # noqa: E731
+    _change(wanted, change, "retried", dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@click.command()
+@filtering
+@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True)
+def cancel(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
+    """Take messages back that are not with a vendor yet."""
+    wanted = _filter(chosen, [Status.SCHEDULED, Status.QUEUED])
+    change: Change = lambda pool, ids: search.cancel(pool, ids, actor=actor())  # noqa: E731
+    _change(wanted, change, "cancelled", dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+messages = FleetGroup("messages", help="Find and correct messages.", commands=[list_, get, retry, cancel])
+
+
+def _change(wanted: Filter, change: Change, word: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    if wanted == Filter(statuses=wanted.statuses):
+        fail("say which messages: ids, or a filter such as --campaign or --error", Exit.USAGE)
+    ids = with_ledger(lambda pool: _all(pool, wanted))
+    asked = len(wanted.ids or ()) or len(ids)
+    if ids and not dry_run:
+        confirmed(f"{len(ids)} messages are to be {word}. Go on?", yes)
+    changed = 0 if dry_run or not ids else with_ledger(lambda pool: _each_chunk(pool, ids, change))
+    if json_wanted(as_json):
+        print_json({"asked": asked, "matched": len(ids), word: changed, "dry_run": dry_run})
+    else:
+        say(f"{len(ids)} match" if dry_run else f"{changed} of {asked} {word}")
+    if not ids:
+        fail(f"none of them can be {word} in its present status", Exit.NOTHING)
+    if not dry_run and changed < asked:
+        fail(f"{asked - changed} were not {word}: their status did not allow it", Exit.PARTLY)
+
+
+async def _all(pool: Pool, wanted: Filter) -> list[UUID]:
+    return [id_ async for chunk in search.chunks(pool, wanted) for id_ in chunk]
+
+
+async def _each_chunk(pool: Pool, ids: list[UUID], change: Change) -> int:
+    pieces = [ids[start : start + search.CHUNK] for start in range(0, len(ids), search.CHUNK)]
+    return sum([len(await change(pool, piece)) for piece in pieces])
+
+
+def _filter(chosen: dict[str, Any], statuses: list[Status] | None) -> Filter:
+    ids, recipient = chosen.pop("ids"), chosen.pop("recipient")
+    return Filter(**chosen, ids=list(ids) or None, recipient=_recipient(recipient), statuses=statuses)
+
+
+def _recipient(text: str | None) -> str | None:
+    """Write the address as people insert it most often: normalised where that is possible."""
+    if text is None:
+        return None
+    try:
+        return normalise(Channel.EMAIL if "@" in text else Channel.SMS, text)
+    except NotAnAddress:
+        return text
+
+
+def _shown(found: Found, unmasked: bool) -> dict[str, Any]:
+    row = asdict(found)
+    return row if unmasked else {name: _masked(value) for name, value in row.items()}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {name: _masked(one) for name, one in value.items()}
+    return [_masked(one) for one in value] if isinstance(value, list) else value

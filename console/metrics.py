@@ -1,0 +1,79 @@
+"""The figures at `/metrics`, in Prometheus' format: the state of the fleet, read from the ledger and from Redis.
+
+One exporter for the whole fleet, so that a figure does not depend on which process was asked. Refuses labels without
+bound: no workspace, no address, no message.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from config import version
+from outbox.overview import Overview
+
+
+class _Figures(Collector):
+    def __init__(self, seen: Overview, waiting_in_redis: dict[str, int]) -> None:
+        self._seen = seen
+        self._waiting_in_redis = waiting_in_redis
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        yield from self._outbox()
+        yield from self._queues()
+        yield from self._people()
+
+    def _outbox(self) -> Iterator[Metric]:
+        messages = GaugeMetricFamily(
+            "fleet_outbox_messages",
+            "Messages by channel and state; ends are of the last day",
+            labels=["channel", "state"],
+        )
+        oldest = GaugeMetricFamily(
+            "fleet_outbox_oldest_due_age_seconds", "How long the oldest due message has waited", labels=["channel"]
+        )
+        for name, view in self._seen.channels.items():
+            for state, count in {"due": view.due, "later": view.later, **view.statuses}.items():
+                messages.add_metric([name, state], count)
+            oldest.add_metric([name], view.oldest_due_seconds)
+        yield messages
+        yield oldest
+
+    def _queues(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily("fleet_broker_messages", "Bundles that wait in Redis", labels=["queue"])
+        for queue, count in self._waiting_in_redis.items():
+            waiting.add_metric([queue], count)
+        workers = GaugeMetricFamily("fleet_workers", "Live sending processes", labels=["channel"])
+        in_flight = GaugeMetricFamily("fleet_worker_requests_in_flight", "Requests under way", labels=["channel"])
+        for name, view in self._seen.channels.items():
+            workers.add_metric([name], view.workers)
+            in_flight.add_metric([name], view.in_flight)
+        attempts = GaugeMetricFamily(
+            "fleet_send_attempts_recent", "Requests of the last five minutes", labels=["provider", "outcome"]
+        )
+        for (provider, outcome), count in self._seen.attempts.items():
+            attempts.add_metric([provider, outcome], count)
+        yield from (waiting, workers, in_flight, attempts)
+
+    def _people(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("fleet_pauses", "Pauses that hold now", value=len(self._seen.holds))
+        yield GaugeMetricFamily(
+            "fleet_accounts_halted", "Provider accounts that are halted", value=len(self._seen.halted)
+        )
+        jobs = GaugeMetricFamily("fleet_jobs", "Jobs by state", labels=["state"])
+        for state, count in self._seen.jobs.items():
+            jobs.add_metric([state], count)
+        yield jobs
+        build = GaugeMetricFamily("fleet_build_info", "The version that runs", labels=["version"])
+        build.add_metric([version.current()], 1)
+        yield build
+
+
+def exposition(seen: Overview, waiting_in_redis: dict[str, int]) -> bytes:
+    """Return the text that a scrape gets."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(seen, waiting_in_redis))
+    return generate_latest(registry)

@@ -1,0 +1,111 @@
+"""The web application: `uvicorn console.web:app`. So far its probes and figures; no page, no API.
+
+`/livez` says that this process answers, `/readyz` that its servers do and that the schema is the one it needs.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import redis
+from psycopg_pool import PoolTimeout
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from config import log, sentry, servers
+from config.broker import Broker
+from config.catalog import served_channels
+from config.channels import JOBS_QUEUE
+from config.database import Pool, pool, run
+from config.settings import load
+from console.metrics import exposition
+from outbox.migrate import files
+from outbox.overview import overview
+
+CHECK_SECONDS = 3.0
+FIGURES_SECONDS = 5.0
+"""For how long figures are handed out again: two scrapers cost as much as one."""
+_APPLIED = b"SELECT name FROM fleet.schema_migrations"
+
+
+class State:
+    """What the routes work with, made when the application starts."""
+
+    def __init__(self, database: Pool, broker: Broker) -> None:
+        self.database = database
+        self.broker = broker
+        self.figures: tuple[float, bytes] = (0.0, b"")
+
+
+async def livez(_request: Request) -> Response:
+    """Answer without asking anybody."""
+    return PlainTextResponse("ok")
+
+
+async def readyz(request: Request) -> Response:
+    """Ask the servers; 503 with the reasons where one does not answer or the schema is behind."""
+    state: State = request.app.state.fleet
+    checks = {"database": _database(state), "redis": _redis(state)}
+    results = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
+    ready = all(result == "ok" for result in results.values())
+    return JSONResponse({"ready": ready, **results}, status_code=200 if ready else 503)
+
+
+async def metrics(request: Request) -> Response:
+    """Hand out the figures; 503 where a server is away."""
+    state: State = request.app.state.fleet
+    read_at, figures = state.figures
+    if time.monotonic() - read_at > FIGURES_SECONDS or not figures:
+        try:
+            queues = [*sorted(served_channels()), JOBS_QUEUE]
+            waiting = await asyncio.to_thread(state.broker.lengths, queues)
+            figures = exposition(await overview(state.database), waiting)
+        except (psycopg.Error, PoolTimeout, redis.RedisError) as error:
+            return PlainTextResponse(f"{type(error).__name__}\n", status_code=503)
+        state.figures = (time.monotonic(), figures)
+    return Response(figures, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _database(state: State) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            applied = {row[0] for row in await run(state.database, _APPLIED)}
+    except psycopg.errors.UndefinedTable:
+        return "not migrated: fleet db migrate"
+    except (psycopg.Error, PoolTimeout, TimeoutError) as error:
+        return f"away: {type(error).__name__}"
+    behind = [migration.name for migration in files.load() if migration.name not in applied]
+    return f"behind by {len(behind)} migrations: fleet db migrate" if behind else "ok"
+
+
+async def _redis(state: State) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await asyncio.to_thread(state.broker.client.ping)
+    except (redis.RedisError, TimeoutError) as error:
+        return f"away: {type(error).__name__}"
+    return "ok"
+
+
+@asynccontextmanager
+async def _open(app: Starlette) -> AsyncIterator[None]:
+    settings = load()
+    log.configure(settings.log_level, settings.log_format, process="web")
+    sentry.configure(settings, "web")
+    with servers.resolve(settings, start=False) as addresses:
+        database = pool(settings, addresses.database_url, size=4, process="web")
+        await database.open()
+        broker = Broker(addresses.redis_url)
+        app.state.fleet = State(database, broker)
+        yield
+        broker.close()
+        await database.close()
+
+
+_ROUTES: list[Any] = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+app = Starlette(routes=_ROUTES, lifespan=_open)

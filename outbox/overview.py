@@ -1,0 +1,96 @@
+"""How it stands: what waits, what is under way, what ended, who works, what holds. For status, metrics, readiness.
+
+Refuses unbounded counts: a count that reaches `COUNT_LIMIT` says "at least".
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from config.channels import JOB_TYPES, Channel
+from config.database import Pool, run
+from outbox.queries import load
+from outbox.states import Status
+
+_SQL = load("overview")
+
+COUNT_LIMIT = 100_000
+PRESENT_SECONDS = 20.0
+"""A worker announces itself every five seconds; one that has not for this long is not counted."""
+
+
+@dataclass(slots=True)
+class ChannelView:
+    """One channel."""
+
+    due: int = 0
+    """Could go out now, and nobody has claimed them."""
+    oldest_due_seconds: float = 0.0
+    later: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    """queued, sending and unknown: all there are; sent, failed and other ends: of the last day."""
+    workers: int = 0
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A pause that holds now."""
+
+    scope: str
+    kind: str
+    reason: str
+    created_by: str
+    created_at: datetime
+    until: datetime | None
+    due_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltedAccount:
+    """A provider account that its vendor refused; the nil tenant is the environment's."""
+
+    provider: str
+    tenant_id: UUID
+    since: datetime
+    until: datetime
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The whole fleet in one moment."""
+
+    channels: dict[str, ChannelView]
+    holds: list[Hold]
+    halted: list[HaltedAccount]
+    strays: list[str]
+    """Statuses of messages that nothing will ever claim."""
+    jobs: dict[str, int]
+    job_workers: int
+    attempts: dict[tuple[str, str], int]
+    """(provider, outcome) → requests of the last five minutes."""
+
+
+async def overview(pool: Pool) -> Overview:
+    """Read it. Each part is a statement of its own; together they are no snapshot."""
+    channels = {channel.value: ChannelView() for channel in Channel}
+    for name, due, oldest, later in await run(pool, _SQL["waiting"], channels=list(channels), limit=COUNT_LIMIT):
+        view = channels[name]
+        view.due, view.oldest_due_seconds, view.later = due, oldest, later
+    for part in ("under_way", "ended"):
+        for name, status, count in await run(pool, _SQL[part], limit=COUNT_LIMIT):
+            channels.setdefault(name or "(empty)", ChannelView()).statuses[status] = count
+    workers = {row[0]: row[1:] for row in await run(pool, _SQL["workers"], seconds=PRESENT_SECONDS)}
+    for name, view in channels.items():
+        view.workers, view.in_flight = workers.get(name, (0, 0))
+    return Overview(
+        channels=channels,
+        holds=[Hold(*row) for row in await run(pool, _SQL["pauses"])],
+        halted=[HaltedAccount(*row) for row in await run(pool, _SQL["halts"])],
+        strays=[row[0] for row in await run(pool, _SQL["strays"], known=list(Status))],
+        jobs=dict(await run(pool, _SQL["jobs"], types=list(JOB_TYPES), limit=COUNT_LIMIT)),
+        job_workers=workers.get("jobs", (0, 0))[0],
+        attempts={(row[0], row[1]): row[2] for row in await run(pool, _SQL["attempts"])},
+    )

@@ -1,0 +1,50 @@
+-- The hold under which a live database is adopted.
+
+-- name: held
+SELECT p.reason, (
+    SELECT count(*)
+    FROM (
+        SELECT
+        FROM public.channel_outbox o
+        WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < p.due_before
+          AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
+        LIMIT %(limit)s
+    ) AS some
+)
+FROM fleet.pauses p
+WHERE p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
+
+-- name: release
+WITH released AS (
+    UPDATE fleet.pauses p
+    SET until = fleet.now()
+    WHERE p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
+    RETURNING p.id, p.reason
+)
+INSERT INTO fleet.audit_log (actor, action, subject, detail)
+SELECT %(actor)s, 'adopt', r.id::text, jsonb_build_object('reason', r.reason)
+FROM released r
+RETURNING id
+
+-- name: cancel_some
+-- scheduled -> cancelled, of what the hold holds. No row: nothing of it is left.
+WITH chosen AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    JOIN fleet.pauses p ON p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
+    WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < p.due_before
+      AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
+    ORDER BY o.id
+    LIMIT %(limit)s
+    FOR UPDATE OF o SKIP LOCKED
+),
+noted AS (
+    INSERT INTO fleet.audit_log (actor, action, detail)
+    SELECT %(actor)s, 'cancel', jsonb_build_object('messages', count(*), 'held for', 'adoption')
+    FROM chosen c
+    HAVING count(*) > 0
+)
+UPDATE public.channel_outbox o
+SET status = 'cancelled', finalized_at = fleet.now(), updated_at = fleet.now()
+WHERE o.id = ANY (ARRAY(SELECT c.id FROM chosen c)) AND o.status = 'scheduled'
+RETURNING o.id

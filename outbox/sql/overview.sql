@@ -1,0 +1,114 @@
+-- How it stands, for status, metrics and readiness. Every count is bounded: with five million rows it must answer as
+-- with five thousand.
+
+-- name: waiting
+-- Per channel: messages that are due and not claimed, the age of the oldest in seconds, and those scheduled for later.
+SELECT wanted.channel, due.messages, due.oldest_seconds, later.messages
+FROM unnest(%(channels)s::text[]) AS wanted (channel)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS messages, coalesce(extract(epoch FROM fleet.now() - min(some.due)), 0)::float8 AS oldest_seconds
+    FROM (
+        SELECT each.due
+        FROM (VALUES (0), (1), (2)) AS bands (band)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(o.scheduled_at, o.created_at) AS due
+            FROM public.channel_outbox o
+            WHERE o.status = 'scheduled'
+              AND o.channel::text = wanted.channel
+              AND CASE WHEN o.priority > 0 THEN 0 WHEN o.priority < 0 THEN 2 ELSE 1 END = bands.band
+              AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
+            ORDER BY coalesce(o.scheduled_at, o.created_at)
+            LIMIT %(limit)s
+        ) AS each
+    ) AS some
+) AS due
+CROSS JOIN LATERAL (
+    SELECT count(*) AS messages
+    FROM (
+        SELECT
+        FROM (VALUES (0), (1), (2)) AS bands (band)
+        CROSS JOIN LATERAL (
+            SELECT
+            FROM public.channel_outbox o
+            WHERE o.status = 'scheduled'
+              AND o.channel::text = wanted.channel
+              AND CASE WHEN o.priority > 0 THEN 0 WHEN o.priority < 0 THEN 2 ELSE 1 END = bands.band
+              AND coalesce(o.scheduled_at, o.created_at) > fleet.now()
+            LIMIT %(limit)s
+        ) AS each
+    ) AS some
+) AS later
+
+-- name: under_way
+-- Per channel and status: messages between their claim and their end.
+SELECT some.channel, some.status, count(*)
+FROM (
+    (SELECT o.channel::text AS channel, 'queued' AS status FROM public.channel_outbox o WHERE o.status = 'queued' LIMIT %(limit)s)
+    UNION ALL
+    (SELECT o.channel::text, 'sending' FROM public.channel_outbox o WHERE o.status = 'sending' LIMIT %(limit)s)
+    UNION ALL
+    (SELECT o.channel::text, 'unknown' FROM public.channel_outbox o WHERE o.status = 'unknown' LIMIT %(limit)s)
+) AS some
+GROUP BY some.channel, some.status
+
+-- name: ended
+-- Per channel and status: what became of the newest messages of the last day.
+SELECT some.channel, some.status, count(*)
+FROM (
+    SELECT o.channel::text AS channel, o.status::text AS status
+    FROM public.channel_outbox o
+    WHERE o.created_at > fleet.now() - interval '24 hours'
+    ORDER BY o.created_at DESC
+    LIMIT %(limit)s
+) AS some
+WHERE some.status IN ('sent', 'delivered', 'failed', 'cancelled', 'suppressed')
+GROUP BY some.channel, some.status
+
+-- name: strays
+-- Statuses that no version of the fleet knows, by a skip scan: such messages wait for ever, unless somebody is told.
+WITH RECURSIVE statuses (status) AS (
+    (SELECT o.status FROM public.channel_outbox o WHERE o.status IS NOT NULL ORDER BY o.status LIMIT 1)
+    UNION ALL
+    SELECT (SELECT o.status FROM public.channel_outbox o WHERE o.status > s.status ORDER BY o.status LIMIT 1)
+    FROM statuses s
+    WHERE s.status IS NOT NULL
+)
+SELECT status::text FROM statuses WHERE status::text <> ALL (%(known)s::text[])
+UNION ALL
+(SELECT '(empty)' FROM public.channel_outbox o WHERE o.status IS NULL LIMIT 1)
+
+-- name: attempts
+-- Requests of the last five minutes, per provider and outcome.
+SELECT a.provider, a.outcome, count(*)
+FROM fleet.attempts a
+WHERE a.finished_at > fleet.now() - interval '5 minutes'
+GROUP BY a.provider, a.outcome
+
+-- name: workers
+SELECT unnest(w.queues) AS queue, count(*), sum(w.in_flight)
+FROM fleet.workers w
+WHERE w.seen_at > fleet.now() - make_interval(secs => %(seconds)s)
+GROUP BY queue
+
+-- name: pauses
+SELECT p.scope_key, p.kind, p.reason, p.created_by, p.created_at, p.until, p.due_before
+FROM fleet.pauses p
+WHERE p.until IS NULL OR p.until > fleet.now()
+ORDER BY p.created_at
+
+-- name: halts
+SELECT a.provider, a.tenant_id, a.halted_at, a.halted_until, a.halted_code, a.halted_reason
+FROM fleet.accounts a
+WHERE a.halted_until > fleet.now()
+ORDER BY a.halted_at
+LIMIT 100
+
+-- name: jobs
+SELECT some.status, count(*)
+FROM (
+    SELECT j.status::text AS status
+    FROM public.job_queue j
+    WHERE j.status IN ('pending', 'running') AND j.job_type = ANY (%(types)s::text[])
+    LIMIT %(limit)s
+) AS some
+GROUP BY some.status
