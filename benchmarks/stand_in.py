@@ -65,7 +65,7 @@ class StandIn(asyncio.Protocol):
         del self._buffer[: end + 4 + length]
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
         if method == "GET":
-            self._answer(orjson.dumps({name: value for name, value in vars(self._counts).items()}))
+            self._answer(orjson.dumps(vars(self._counts)))
             return
         answer = self._counts.accept(path.split("?")[0], body)
         asyncio.get_running_loop().call_later(self._latency_seconds, self._answer, answer)

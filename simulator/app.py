@@ -1,0 +1,29 @@
+"""Puts the vendors and the doors for tests together into one web application.
+
+The paths of the three vendors do not collide, so that one base URL serves them all. A new vendor is one line here.
+"""
+
+from aiohttp import web
+
+from simulator.control import Control
+from simulator.resend_read import ResendRead
+from simulator.resend_send import ResendSend
+from simulator.simulation import Options, Simulation
+from simulator.twilio_calls import TwilioCalls
+from simulator.twilio_messages import TwilioMessages
+from simulator.vapi import Vapi
+
+# Resend takes 40 MB with attachments.
+_MOST_BYTES = 48 * 2**20
+
+PARTS = (ResendSend, ResendRead, TwilioMessages, TwilioCalls, Vapi)
+
+
+def create_app(options: Options | None = None) -> web.Application:
+    """Return the application with fresh state."""
+    simulation = Simulation(options or Options())
+    app = web.Application(client_max_size=_MOST_BYTES)
+    for part in PARTS:
+        app.add_routes(part(simulation).routes())
+    app.add_routes(Control(simulation).routes())
+    return app

@@ -1,0 +1,66 @@
+"""The state that the vendors share: how they are set to behave, and what happened since the last reset."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from simulator.faults import VENDORS, Faults
+from simulator.keys import Keys
+from simulator.ledger import Ledger
+from simulator.marks import Marks
+from simulator.ratelimit import Buckets, Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line can set."""
+
+    latency_seconds: float = 0.0
+    """Added to each create, while the vendor works on it."""
+    settle_seconds: float = 1.0
+    """How long after acceptance a look-up shows a message delivered and a call completed."""
+    seed: int | None = None
+    """Makes the draw of faults by rate repeat itself. Ids are random all the same."""
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    """By vendor; a vendor without one has no limit."""
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one vendor was asked, refused and did wrong by order."""
+
+    requests: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """By the vendor's own error name or code."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """By kind, counted when they strike."""
+    replays: int = 0
+    """Requests answered from an idempotency key; nothing was sent for them."""
+
+
+class Simulation:
+    """Everything that is kept in memory."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.faults = Faults(options.seed)
+        self._wall_offset_seconds = time.time() - options.clock()
+        self.buckets = {vendor: Buckets(limit, options.clock) for vendor, limit in options.limits.items()}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was accepted, counted and keyed; the ordered faults stay."""
+        self.ledger = Ledger(self.options.clock)
+        self.keys = Keys(self.options.clock)
+        self.marks = Marks()
+        self.counts: dict[str, Counts] = defaultdict(Counts, {vendor: Counts() for vendor in VENDORS})
+
+    def wall_seconds(self, at_seconds: float) -> float:
+        """Return a moment of the simulator's clock as Unix time."""
+        return at_seconds + self._wall_offset_seconds
+
+    def settled(self, at_seconds: float) -> bool:
+        """Tell whether what was accepted then has reached its end by now."""
+        return self.options.clock() - at_seconds >= self.options.settle_seconds
