@@ -21,22 +21,23 @@ from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
 from config.channels import JOBS_QUEUE
-from config.database import Pool, pool, run
-from config.settings import load
+from config.database import Pool, pool
+from config.settings import Settings, load
 from console.metrics import exposition
-from outbox.migrate import files
 from outbox.overview import overview
+from outbox.readiness import NotReady, check
 
 CHECK_SECONDS = 3.0
 FIGURES_SECONDS = 5.0
 """For how long figures are handed out again: two scrapers cost as much as one."""
-_APPLIED = b"SELECT name FROM fleet.schema_migrations"
 
 
 class State:
     """What the routes work with, made when the application starts."""
 
-    def __init__(self, database: Pool, broker: Broker) -> None:
+    def __init__(self, settings: Settings, database_url: str, database: Pool, broker: Broker) -> None:
+        self.settings = settings
+        self.database_url = database_url
         self.database = database
         self.broker = broker
         self.figures: tuple[float, bytes] = (0.0, b"")
@@ -74,13 +75,12 @@ async def metrics(request: Request) -> Response:
 async def _database(state: State) -> str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            applied = {row[0] for row in await run(state.database, _APPLIED)}
-    except psycopg.errors.UndefinedTable:
-        return "not migrated: fleet db migrate"
-    except (psycopg.Error, PoolTimeout, TimeoutError) as error:
+            await check(state.settings, state.database_url)
+    except NotReady as why:
+        return str(why)
+    except (psycopg.Error, TimeoutError) as error:
         return f"away: {type(error).__name__}"
-    behind = [migration.name for migration in files.load() if migration.name not in applied]
-    return f"behind by {len(behind)} migrations: fleet db migrate" if behind else "ok"
+    return "ok"
 
 
 async def _redis(state: State) -> str:
@@ -101,7 +101,7 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
         database = pool(settings, addresses.database_url, size=4, process="web")
         await database.open()
         broker = Broker(addresses.redis_url)
-        app.state.fleet = State(database, broker)
+        app.state.fleet = State(settings, addresses.database_url, database, broker)
         yield
         broker.close()
         await database.close()

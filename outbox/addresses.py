@@ -3,6 +3,8 @@
 Refuses only what cannot be an address: whether it exists is the vendor's to say.
 """
 
+from dataclasses import dataclass
+
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
@@ -19,6 +21,28 @@ def normalise(channel: Channel, text: str) -> str:
     Raises NotAnAddress.
     """
     return _email(text) if CHANNELS[channel].address == "email" else _phone(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """FLEET_ALLOWED_RECIPIENTS: who may be sent to from a copy of production. Empty allows everybody."""
+
+    entries: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Allowed":
+        """Read addresses, @domains and the beginnings of numbers, separated by commas."""
+        return cls(tuple(entry.strip().lower() for entry in (text or "").split(",") if entry.strip()))
+
+    def admits(self, address: str) -> bool:
+        """Tell whether a normalised address may be sent to."""
+        address = address.lower()
+        return not self.entries or any(
+            address == entry
+            or (entry[0] == "@" and address.endswith(entry))
+            or (entry[0] == "+" and address.startswith(entry))
+            for entry in self.entries
+        )
 
 
 def _email(text: str) -> str:

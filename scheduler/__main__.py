@@ -14,6 +14,7 @@ from config.catalog import served_channels
 from config.database import pool
 from config.servers import Addresses
 from config.settings import Settings, SettingsError, load
+from outbox.readiness import NotReady, wait_until_ready
 from scheduler.job_relay import JobRelay
 from scheduler.pace import Pace
 from scheduler.relay import Relay
@@ -39,6 +40,9 @@ def main() -> None:
     except (SettingsError, EmbeddedError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    except NotReady as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
 
 
 async def _run(settings: Settings, addresses: Addresses) -> None:
@@ -46,6 +50,7 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
     database = pool(settings, addresses.database_url, size=POOL_SIZE, process="scheduler")
     broker = Broker(addresses.redis_url)
     waker = Waker(settings, addresses.database_url, database)
+    await wait_until_ready(settings, addresses.database_url)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, ending, waker)

@@ -38,3 +38,44 @@ def insert(owner: psycopg.Connection, channel: str = "email", **columns: Any) ->
     assert found is not None
     id_: UUID = found[0]
     return id_
+
+
+def status_of(owner: psycopg.Connection, id_: UUID) -> str:
+    """The message's status."""
+    return str(column_of(owner, id_, "status"))
+
+
+def column_of(owner: psycopg.Connection, id_: UUID, column: str) -> Any:
+    """One column of one message."""
+    query = sql.SQL("SELECT {} FROM channel_outbox WHERE id = %s").format(sql.Identifier(column))
+    row = owner.execute(query, (id_,)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def travel(owner: psycopg.Connection, seconds: float) -> None:
+    """Move the ledger's clock to `seconds` from now: the one seam that it has for that."""
+    owner.execute(
+        sql.SQL(
+            "CREATE OR REPLACE FUNCTION fleet.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE "
+            "AS $$ SELECT pg_catalog.now() + make_interval(secs => {}) $$"
+        ).format(sql.Literal(seconds))
+    )
+
+
+def attempts_of(owner: psycopg.Connection, id_: UUID) -> list[tuple[int, str, bool]]:
+    """(number, outcome, counted) of each attempt."""
+    return owner.execute(
+        "SELECT number, outcome, counted FROM fleet.attempts WHERE message_id = %s ORDER BY number", (id_,)
+    ).fetchall()
+
+
+def pause(owner: psycopg.Connection, scope_key: str, **columns: Any) -> None:
+    """Pause a scope."""
+    values = {"scope_key": scope_key, "reason": "test", "created_by": "test", **columns}
+    owner.execute(
+        sql.SQL("INSERT INTO fleet.pauses ({}) VALUES ({})").format(
+            sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))
+        ),
+        values,
+    )

@@ -22,6 +22,7 @@ from config.catalog import served_channels
 from config.channels import JOBS_QUEUE, RUN_JOB_ACTOR, Channel, actor_name, replay_actor_name
 from config.servers import Addresses
 from config.settings import Settings, VendorSettings
+from outbox.readiness import NotReady
 from workers.replay import replay_batch
 from workers.run_job import run_job
 from workers.runtime import Runtime, open_runtime
@@ -70,6 +71,9 @@ class Opening(Middleware):
         opening = open_runtime(self._settings, self._vendors, self._database_url, queues)
         try:
             self._runtime = on_loop(opening, OPENING_SECONDS)
+        except NotReady as why:
+            _log.error("not_ready", reason=str(why))
+            os._exit(1)
         except Exception:  # noqa: BLE001 - whatever it is, this process cannot work
             _log.exception("not_opened")
             os._exit(1)

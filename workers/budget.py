@@ -16,7 +16,9 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, count: int) -> None:
-        """Wait until `count` more requests (at most `limit`) may be under way, and count them."""
+        """Wait until `count` more requests may be under way, and count them. Raises ValueError over `limit`."""
+        if count > self.limit:
+            raise ValueError(f"{count} requests can never be under way together, the limit is {self.limit}")
         if not self._waiting and self.in_flight + count <= self.limit:
             self.in_flight += count
             return

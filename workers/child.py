@@ -32,7 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     beat_fd, parent, queues = int(arguments[0]), int(arguments[1]), set(arguments[2:])
     # Without its parent nobody would notice that this process is silent.
     die_with(parent)
-    told = _listen_for_the_end()
+    told, open_ = threading.Event(), threading.Event()
+    _listen_for_the_end(told, open_)
     with ExitStack() as in_use:
         application = wire(in_use)
         worker = Worker(
@@ -42,27 +43,26 @@ def main(arguments: Sequence[str]) -> int:
             worker_timeout=POLL_MILLISECONDS,
         )
         worker.start()
+        open_.set()
         on_loop(_begin_to_beat(application.opening.runtime, beat_fd), timeout_seconds=10)
         told.wait()
         worker.stop(timeout=STOP_MILLISECONDS)
     return 0
 
 
-def _listen_for_the_end() -> threading.Event:
-    """Return an event that the first SIGTERM sets; the second one ends the process where it stands.
+def _listen_for_the_end(told: threading.Event, open_: threading.Event) -> None:
+    """Have the first SIGTERM set `told`; before the worker is open, or told twice, the process ends where it stands.
 
     A terminal sends SIGINT to the parent as well, and the parent says SIGTERM: one Ctrl-C must not count twice.
     """
-    told = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        if told.is_set():
+        if told.is_set() or not open_.is_set():
             os._exit(1)
         told.set()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return told
 
 
 async def _begin_to_beat(runtime: Runtime, beat_fd: int) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from config.catalog import BUNDLE_SIZE_LIMIT, CATALOG
 from config.channels import CHANNELS, Channel
-from outbox.addresses import NotAnAddress, normalise
+from outbox.addresses import Allowed, NotAnAddress, normalise
 from outbox.starts import PAYLOAD_LIMIT_BYTES, Claimed
 from providers.base import PROVIDER_WIDE, Account, Halted, Message, Part, Provider, Rejected, SendError, attempt_id
 from workers.accounts import Resolved
@@ -86,7 +86,12 @@ class Rendering:
     """Renders the rows of one provider into groups of `result`, each no larger than its vendor takes."""
 
     def __init__(
-        self, channel: Channel, provider: Provider, accounts: Mapping[UUID, Resolved], result: Preparation
+        self,
+        channel: Channel,
+        provider: Provider,
+        accounts: Mapping[UUID, Resolved],
+        result: Preparation,
+        allowed: Allowed,
     ) -> None:
         facts = CATALOG[provider.name]
         self._limit = facts.request_size if facts.idempotent else BUNDLE_SIZE_LIMIT
@@ -94,6 +99,7 @@ class Rendering:
         self._provider = provider
         self._accounts = accounts
         self._result = result
+        self._allowed = allowed
         self._open: dict[UUID, Group] = {}
         """By tenant of the account: the group that still takes members."""
 
@@ -124,6 +130,8 @@ class Rendering:
 
     def _rendered(self, row: Claimed, group: Group) -> Prepared:
         address = _address(self._channel, row)
+        if address is not None and not self._allowed.admits(address):
+            raise Rejected("not_allowed_here", "FLEET_ALLOWED_RECIPIENTS does not name this recipient")
         message = Message(
             id=row.id,
             channel=self._channel,

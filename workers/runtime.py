@@ -18,6 +18,8 @@ from config.clock import boottime
 from config.database import Pool, pool
 from config.settings import Settings, VendorSettings
 from outbox import batches, presence
+from outbox.addresses import Allowed
+from outbox.readiness import wait_until_ready
 from providers import registry
 from providers.base import Provider
 from providers.client import Client
@@ -48,6 +50,7 @@ class Runtime:
     flusher: Flusher
     sender: Sender
     presence: presence.Presence
+    allowed: Allowed
     loops: list[asyncio.Task[None]]
 
     def new_lease(self) -> Lease:
@@ -76,6 +79,7 @@ async def open_runtime(
     settings: Settings, vendors: Mapping[str, VendorSettings], database_url: str, queues: Collection[str]
 ) -> Runtime:
     """Open connections and begin the loops of a sending process that serves `queues`."""
+    await wait_until_ready(settings, database_url)
     providers = registry.load()
     database = pool(settings, database_url, size=POOL_SIZE, process="worker")
     await database.open()
@@ -85,9 +89,10 @@ async def open_runtime(
     here = presence.Presence(
         uuid4(), socket.gethostname(), os.getpid(), sorted(queues), settings.worker_threads, version.current()
     )
+    allowed = Allowed.parse(settings.allowed_recipients)
     flusher = Flusher(database, f"{here.host}:{here.pid}")
     sender = Sender(client, budget, flusher, accounts)
-    runtime = Runtime(settings, providers, database, client, accounts, budget, flusher, sender, here, [])
+    runtime = Runtime(settings, providers, database, client, accounts, budget, flusher, sender, here, allowed, [])
     runtime.loops += [
         asyncio.create_task(flusher.run(), name="settle"),
         asyncio.create_task(_renew(runtime), name="renew"),

@@ -40,7 +40,7 @@ async def _prepare(runtime: Runtime, channel: Channel, rows: Sequence[starts.Cla
     for name, of_provider in by_provider(channel, rows, result).items():
         tenants = {row.tenant_id for row in of_provider if row.tenant_id}
         accounts = await runtime.accounts.resolve(name, tenants)
-        rendering = Rendering(channel, runtime.providers[name], accounts, result)
+        rendering = Rendering(channel, runtime.providers[name], accounts, result, runtime.allowed)
         for row in of_provider:
             rendering.add(row)
     return result

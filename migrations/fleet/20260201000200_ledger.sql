@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS fleet.batches (
     replays integer NOT NULL DEFAULT 0,
     lease_token uuid,                     -- null while it waits for its replay
     lease_expires_at timestamptz NOT NULL -- or, without a token, when the replay is due
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);  -- it is small, and its rows live for seconds
 
 CREATE INDEX IF NOT EXISTS fleet_batches_lease ON fleet.batches (lease_expires_at);
 

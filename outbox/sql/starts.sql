@@ -5,13 +5,14 @@
 -- The messages of a bundle that are still its relay's claim, with what is needed to render them. No row: the claim ran
 -- out or was cancelled; the bundle is stale and is dropped.
 -- A missing address is that of the lead or contact which recipient_id names, of the same workspace or tenant only.
--- A payload over the limit is not fetched: one message must not make the process swap.
+-- A payload over the limit is not fetched: one message must not make the process swap. What is stored in less than a
+-- 256th of the limit cannot be over it, however well it was compressed.
 SELECT o.id,
     o.workspace_id,
     coalesce(o.tenant_id, o.workspace_id) AS tenant_id,
     o.provider::text,
     coalesce(given.address, CASE %(address)s WHEN 'email' THEN coalesce(l.email, c.email) ELSE coalesce(l.phone, c.phone) END) AS address,
-    CASE WHEN pg_column_size(o.payload) <= 65536 OR octet_length(o.payload::text) <= %(payload_bytes)s THEN o.payload END AS payload,
+    CASE WHEN pg_column_size(o.payload) <= %(payload_bytes)s / 256 OR octet_length(o.payload::text) <= %(payload_bytes)s THEN o.payload END AS payload,
     o.payload IS NOT NULL AS has_payload,
     o.xmin::text AS seen,
     o.attempts,
