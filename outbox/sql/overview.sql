@@ -6,7 +6,7 @@
 SELECT wanted.channel, due.messages, due.oldest_seconds, later.messages
 FROM unnest(%(channels)s::text[]) AS wanted (channel)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS messages, coalesce(extract(epoch FROM fleet.now() - min(some.due)), 0)::float8 AS oldest_seconds
+    SELECT count(*) AS messages, coalesce(extract(epoch FROM fleet.now() - min(taken.due)), 0)::float8 AS oldest_seconds
     FROM (
         SELECT each.due
         FROM (VALUES (0), (1), (2)) AS bands (band)
@@ -20,7 +20,7 @@ CROSS JOIN LATERAL (
             ORDER BY coalesce(o.scheduled_at, o.created_at)
             LIMIT %(limit)s
         ) AS each
-    ) AS some
+    ) AS taken
 ) AS due
 CROSS JOIN LATERAL (
     SELECT count(*) AS messages
@@ -36,33 +36,33 @@ CROSS JOIN LATERAL (
               AND coalesce(o.scheduled_at, o.created_at) > fleet.now()
             LIMIT %(limit)s
         ) AS each
-    ) AS some
+    ) AS taken
 ) AS later
 
 -- name: under_way
 -- Per channel and status: messages between their claim and their end.
-SELECT some.channel, some.status, count(*)
+SELECT taken.channel, taken.status, count(*)
 FROM (
     (SELECT o.channel::text AS channel, 'queued' AS status FROM public.channel_outbox o WHERE o.status = 'queued' LIMIT %(limit)s)
     UNION ALL
     (SELECT o.channel::text, 'sending' FROM public.channel_outbox o WHERE o.status = 'sending' LIMIT %(limit)s)
     UNION ALL
     (SELECT o.channel::text, 'unknown' FROM public.channel_outbox o WHERE o.status = 'unknown' LIMIT %(limit)s)
-) AS some
-GROUP BY some.channel, some.status
+) AS taken
+GROUP BY taken.channel, taken.status
 
 -- name: ended
 -- Per channel and status: what became of the newest messages of the last day.
-SELECT some.channel, some.status, count(*)
+SELECT taken.channel, taken.status, count(*)
 FROM (
     SELECT o.channel::text AS channel, o.status::text AS status
     FROM public.channel_outbox o
     WHERE o.created_at > fleet.now() - interval '24 hours'
     ORDER BY o.created_at DESC
     LIMIT %(limit)s
-) AS some
-WHERE some.status IN ('sent', 'delivered', 'failed', 'cancelled', 'suppressed')
-GROUP BY some.channel, some.status
+) AS taken
+WHERE taken.status IN ('sent', 'delivered', 'failed', 'cancelled', 'suppressed')
+GROUP BY taken.channel, taken.status
 
 -- name: strays
 -- Statuses that no version of the fleet knows, by a skip scan: such messages wait for ever, unless somebody is told.
@@ -104,11 +104,11 @@ ORDER BY a.halted_at
 LIMIT 100
 
 -- name: jobs
-SELECT some.status, count(*)
+SELECT taken.status, count(*)
 FROM (
     SELECT j.status::text AS status
     FROM public.job_queue j
     WHERE j.status IN ('pending', 'running') AND j.job_type = ANY (%(types)s::text[])
     LIMIT %(limit)s
-) AS some
-GROUP BY some.status
+) AS taken
+GROUP BY taken.status

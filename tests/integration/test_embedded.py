@@ -226,7 +226,7 @@ def test_a_removed_home_takes_its_servers_with_it_but_not_its_successors(made_an
         Path(name).chmod(0o755)
         old = User(home)
         given = old.servers()
-        eventually(lambda: shutil.rmtree(home, ignore_errors=True) or not home.exists())
+        eventually(lambda: _removed(home))
         if made_anew:
             with embedded.running(home, durable=False) as servers:
                 assert not psutil.pid_exists(given["valkey_process_id"])
@@ -285,6 +285,11 @@ def test_a_missing_wheel_is_named_before_anything_is_made(home: Path, monkeypatc
     with pytest.raises(embedded.NotInstalled, match=r"\[embedded\]"), embedded.running(home):
         pass
     assert not home.exists()
+
+
+def _removed(home: Path) -> bool:
+    shutil.rmtree(home, ignore_errors=True)
+    return not home.exists()
 
 
 def _keepers(home: Path) -> list[psutil.Process]:

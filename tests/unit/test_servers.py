@@ -11,7 +11,7 @@ import pytest
 
 from config import embedded, servers, settings
 from config.embedded import elsewhere, patience
-from config.embedded.errors import NotUp
+from config.embedded.errors import Stalled
 from config.embedded.place import Place, find
 
 GIVEN = {"DATABASE_URL": "postgresql://app:secret@db/fleet", "REDIS_URL": "redis://cache:6379/0"}
@@ -64,7 +64,12 @@ class Waiting:
         self.now = 0.0
         self.leap_seconds = leap_seconds
         self.patience = patience.Patience(
-            "waiting for a server", lambda: next(progress), lambda: "redo", clock=lambda: self.now, pause=self._pause
+            "waiting for a server",
+            lambda: next(progress),
+            lambda: "redo",
+            stalled_seconds=60.0,
+            clock=lambda: self.now,
+            pause=self._pause,
         )
 
     def wait(self, times: int) -> None:
@@ -85,7 +90,7 @@ def test_what_moves_is_waited_for_without_limit_and_not_in_silence(capsys: pytes
 
 def test_what_does_not_move_is_given_up() -> None:
     waiting = Waiting(iter([1] * 1000))
-    with pytest.raises(NotUp, match=r"nothing has moved for 60 s\. redo"):
+    with pytest.raises(Stalled, match=r"nothing moves for 60 s\. redo"):
         waiting.wait(100)
     assert waiting.now == pytest.approx(61, abs=1)
 
