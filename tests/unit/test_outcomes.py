@@ -1,0 +1,62 @@
+"""From a vendor's outcome to a status."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from outbox.retry import Policy
+from outbox.states import Status
+from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, Unknown
+from workers.flight import REPLAY_CAP_SECONDS, replay_delay_seconds
+from workers.lease import Lease
+from workers.outcomes import Flight, Sending, fold, settlement
+
+ACCOUNT = Account("resend", UUID(int=0), "fingerprint", "http://127.0.0.1", {})
+POLICY = Policy(base_seconds=10, cap_seconds=100, max_attempts=3)
+
+
+def settle(outcome: Outcome, counted: int = 0) -> tuple[Status, str, bool, str | None]:
+    flight = Flight(uuid4(), Lease(60, 2), ACCOUNT, POLICY)
+    one = settlement(flight, Sending(uuid4(), "sender", counted), outcome, 0.1)
+    return one.status, one.outcome, one.counted, one.error_class
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counted", "expected"),
+    [
+        (Accepted("id"), 0, (Status.SENT, "accepted", True, None)),
+        (Rejected("c", "r"), 0, (Status.FAILED, "rejected", True, "rejected")),
+        (Later("c", "r"), 0, (Status.SCHEDULED, "later", True, None)),
+        (Later("c", "r"), 2, (Status.FAILED, "later", True, "exhausted")),
+        (Later("c", "r", counted=False), 2, (Status.SCHEDULED, "later", False, None)),
+        (Halted("c", "r"), 2, (Status.SCHEDULED, "halted", False, None)),
+        (Unknown("c", "r"), 2, (Status.UNKNOWN, "unknown", True, None)),
+    ],
+)
+def test_each_decision(outcome: Outcome, counted: int, expected: tuple[Status, str, bool, str | None]) -> None:
+    assert settle(outcome, counted) == expected
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Rejected("c", "r", http_status=422),
+        Later("c", "r", http_status=429),
+        Halted("c", "r", http_status=401),
+        Later("withheld", "r"),
+    ],
+)
+def test_a_refused_replay_leaves_it_unknown(refusal: Outcome) -> None:
+    assert fold(refusal, tainted=False) is refusal
+    assert isinstance(fold(refusal, tainted=True), Unknown)
+
+
+@pytest.mark.parametrize("definite", [Accepted("id"), Rejected("c", "r", http_status=200), Unknown("c", "r")])
+def test_an_acceptance_and_the_record_of_the_first_time_hold(definite: Outcome) -> None:
+    assert fold(definite, tainted=True) is definite
+
+
+def test_replays_come_less_and_less_often() -> None:
+    delays = [replay_delay_seconds(replays) for replays in range(30)]
+    assert delays == sorted(delays)
+    assert delays[-1] == REPLAY_CAP_SECONDS
