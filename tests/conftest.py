@@ -7,13 +7,13 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 import pytest
 import redis
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from config import embedded
 from config.database import Pool, pool
@@ -30,7 +30,7 @@ class Servers:
 
     def named(self, database: str) -> str:
         """The same server, another database."""
-        return make_conninfo(self.database_url, dbname=database)
+        return urlsplit(self.database_url)._replace(path=f"/{database}").geturl()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,85 @@
+"""The fleet as it runs: real processes against the simulator, on a database of the test's own."""
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from benchmarks.running import Fleet, fleet, module, until
+from tests.conftest import Servers
+
+FULL = os.environ.get("FULL") == "1"
+"""The long forms, minutes each; the default run has the short ones."""
+
+
+@dataclass
+class Scene:
+    """One fleet, its vendors, its database."""
+
+    fleet: Fleet
+    vendor_url: str
+    owner: psycopg.Connection
+
+    def stats(self, path: str = "") -> Any:
+        """What the simulator counted."""
+        with urllib.request.urlopen(f"{self.vendor_url}/stats{path}", timeout=60) as answer:
+            return json.load(answer)
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """Everything that the simulator accepted."""
+        with urllib.request.urlopen(f"{self.vendor_url}/stats/accepted", timeout=60) as answer:
+            return [json.loads(line) for line in answer if line.strip()]
+
+    def fault(self, **order: Any) -> None:
+        """Order a fault."""
+        urllib.request.urlopen(
+            urllib.request.Request(f"{self.vendor_url}/faults", data=json.dumps(order).encode()), timeout=10
+        ).close()
+
+    def statuses(self) -> dict[str, int]:
+        """How many messages are in each status."""
+        return dict(self.owner.execute("SELECT status, count(*) FROM channel_outbox GROUP BY status").fetchall())
+
+    def all_are(self, *statuses: str) -> bool:
+        """Are all messages in these?"""
+        return set(self.statuses()) <= set(statuses)
+
+    def child(self) -> psutil.Process | None:
+        """The sending child of the first unit, if it is at work."""
+        row = self.owner.execute("SELECT pid FROM fleet.workers ORDER BY started_at DESC LIMIT 1").fetchone()
+        if row is None or not psutil.pid_exists(row[0]):
+            return None
+        process = psutil.Process(row[0])
+        return process if "workers.child" in process.cmdline() else None
+
+
+@pytest.fixture
+def scene(servers: Servers, database_url: str, redis_url: str, owner: psycopg.Connection) -> Iterator[Scene]:
+    """A fleet of which nothing runs yet; `scene.fleet.start` starts its processes. Leases are short."""
+    with ExitStack() as stack:
+        vendor = stack.enter_context(module("simulator", "--port", "0", "--latency-ms", "40"))
+        short = {"FLEET_LEASE_SECONDS": "4", "FLEET_RETRY_BASE_SECONDS": "0.5", "FLEET_DRAIN_SECONDS": "10"}
+        built = fleet(database_url, redis_url, vendor, short)
+        stack.callback(built.stop)
+        yield Scene(built, vendor, owner)
+
+
+def at_work(scene: Scene, *queues: str) -> None:
+    """Start a scheduler and one unit, and wait until the unit is at work."""
+    scene.fleet.start("scheduler", "scheduler")
+    scene.fleet.start("worker", "workers", *queues)
+    until(lambda: scene.child() is not None)
+
+
+def ended_with(process: Any, patience_seconds: float = 30) -> int:
+    """Ask a process to end, and return its exit code."""
+    process.send_signal(signal.SIGTERM)
+    return int(process.wait(patience_seconds))

@@ -1,0 +1,127 @@
+"""Processes that are stopped, killed, starved of Redis: nothing is lost and nothing hangs."""
+
+import signal
+import time
+
+import psutil
+import redis
+
+from benchmarks.load import insert
+from benchmarks.running import until
+from tests.acceptance.conftest import Scene, at_work, ended_with
+
+SECONDS = 20
+"""Within which a process must have ended: "in seconds" on two slow, shared cores."""
+
+
+def test_a_drain_finishes_what_is_under_way(scene: Scene) -> None:
+    at_work(scene, "email", "sms")
+    insert(scene.owner, "email", 1_500, "a")
+    insert(scene.owner, "sms", 500, "b")
+    until(lambda: scene.statuses().get("sent", 0) > 100)
+
+    assert ended_with(scene.fleet.processes["worker"], SECONDS) == 0
+
+    assert set(scene.statuses()) <= {"sent", "queued", "scheduled"}
+    assert scene.owner.execute("SELECT count(*) FROM fleet.batches").fetchone() == (0,)
+    assert scene.owner.execute("SELECT count(*) FROM fleet.workers").fetchone() == (0,)
+    scene.fleet.start("worker", "workers", "email", "sms")
+    until(lambda: scene.all_are("sent"))
+    assert scene.stats()["totals"]["duplicates"] == 0
+    assert scene.stats()["totals"]["accepted"] == 2_000
+
+
+def test_a_second_sigterm_ends_at_once_and_the_ledger_resolves_the_rest(scene: Scene) -> None:
+    at_work(scene, "email")
+    scene.fault(vendor="resend", kind="accept_then_hang", count=2, seconds=60)
+    insert(scene.owner, "email", 150, "a")
+    until(lambda: scene.statuses().get("sending", 0) > 0)
+    worker = scene.fleet.processes["worker"]
+
+    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(SECONDS)
+
+    scene.fleet.start("again", "workers", "email")
+    until(lambda: scene.all_are("sent"))
+    assert scene.stats()["resend"]["duplicates"] == 0
+    assert scene.stats()["resend"]["accepted"] == 150
+
+
+def test_a_drain_without_redis_ends_in_seconds(scene: Scene, redis_url: str) -> None:
+    at_work(scene, "email")
+    client = redis.Redis.from_url(redis_url)
+    client.client_pause(timeout=30_000, all=True)
+    try:
+        began = time.monotonic()
+        ended_with(scene.fleet.processes["worker"], SECONDS)
+        ended_with(scene.fleet.processes["scheduler"], SECONDS)
+        assert time.monotonic() - began < SECONDS
+    finally:
+        client.client_unpause()
+        client.close()
+
+
+def test_a_killed_child_is_started_again(scene: Scene) -> None:
+    at_work(scene, "email")
+    first = scene.child()
+    assert first is not None
+    first.kill()
+
+    def another() -> bool:
+        child = scene.child()
+        return child is not None and child.pid != first.pid
+
+    until(another)
+    insert(scene.owner, "email", 10, "a")
+    until(lambda: scene.all_are("sent"))
+
+
+def test_a_child_that_does_not_beat_is_killed(scene: Scene) -> None:
+    at_work(scene, "email")
+    first = scene.child()
+    assert first is not None
+    first.suspend()
+
+    until(lambda: not psutil.pid_exists(first.pid) or first.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: (child := scene.child()) is not None and child.pid != first.pid)
+
+
+def test_a_child_dies_with_its_parent(scene: Scene) -> None:
+    at_work(scene, "email")
+    child = scene.child()
+    assert child is not None
+
+    scene.fleet.processes["worker"].kill()
+
+    child.wait(SECONDS)
+
+
+def test_a_wiped_redis_loses_nothing(scene: Scene, redis_url: str) -> None:
+    scene.fleet.start("scheduler", "scheduler")
+    insert(scene.owner, "email", 1_500, "a")
+    until(lambda: scene.statuses().get("queued", 0) >= 800)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+
+    scene.fleet.start("worker", "workers", "email")
+    until(lambda: scene.all_are("sent"))
+    assert scene.stats()["resend"]["accepted"] == 1_500
+    assert scene.stats()["resend"]["duplicates"] == 0
+
+
+def test_two_schedulers_and_two_units_share_the_work(scene: Scene) -> None:
+    at_work(scene, "email", "sms", "voice")
+    scene.fleet.start("scheduler2", "scheduler")
+    scene.fleet.start("worker2", "workers", "email", "sms", "voice")
+    insert(scene.owner, "email", 1_000, "a")
+    insert(scene.owner, "sms", 500, "b")
+
+    until(lambda: scene.all_are("sent"))
+    assert scene.stats()["totals"] | {"requests": 0} == {
+        "requests": 0,
+        "accepted": 1_500,
+        "distinct": 1_500,
+        "duplicates": 0,
+        "replays": 0,
+    }

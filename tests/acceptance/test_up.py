@@ -1,0 +1,151 @@
+"""`fleet up`: a fresh folder, one command, and rows by plain SQL arrive."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from benchmarks.load import insert
+from benchmarks.running import ROOT, until
+from config import embedded
+from config.catalog import CATALOG
+from tests.acceptance.conftest import FULL
+
+MESSAGES = 10_000 if FULL else 1_000
+PREFIXES = ("FLEET_", "DATABASE_", "REDIS_", *(f"{name.upper()}_" for name in CATALOG))
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
+    return {**kept, "FLEET_HOME": str(home), "PYTHONPATH": str(ROOT), **variables}
+
+
+def fleet(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "console", *arguments]
+    ended = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    print(ended.stdout, ended.stderr)
+    return ended
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    return tmp_path / "home"
+
+
+def test_from_nothing_to_delivered(home: Path) -> None:
+    env = environment(home)
+    command = [sys.executable, "-m", "console", "up", "--no-web"]
+    up = subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert up.stderr
+    try:
+        said = [up.stderr.readline() for _ in range(4)]
+        assert said[0] == "simulated: resend, twilio, vapi (neither credentials nor an address are set)\n"
+        simulator = re.findall(r"simulator: (\S+)/stats", said[1])[0]
+        database = re.findall(r"psql '(\S+)'", said[2])[0]
+        assert "up: scheduler, email, sms, voice, jobs" in said[3]
+        with psycopg.connect(database, autocommit=True) as owner:
+            insert(owner, "email", MESSAGES // 2, "a")
+            insert(owner, "sms", MESSAGES // 2, "b")
+            until(lambda: _count(owner, "status = 'sent'") == MESSAGES, patience_seconds=120)
+            assert _count(owner, "provider_response IS NULL") == 0
+        with urllib.request.urlopen(f"{simulator}/stats", timeout=30) as answer:
+            totals = json.load(answer)["totals"]
+        assert (totals["accepted"], totals["duplicates"]) == (MESSAGES, 0)
+
+        seen = json.loads(fleet("status", "--json", env=env).stdout)
+        assert seen["channels"]["email"]["statuses"] == {"sent": MESSAGES // 2}
+        assert seen["channels"]["email"]["workers"] == 1
+        _a_dead_scheduler_is_started_again(up.pid)
+    finally:
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0
+        up.stderr.close()
+    assert not _processes_of(home)
+
+
+def test_without_servers_other_commands_say_what_to_do(home: Path) -> None:
+    for command in (["status"], ["db", "migrate"], ["messages", "list"]):
+        ended = fleet(*command, env=environment(home))
+        assert ended.returncode == 2
+        assert "fleet up" in ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert not home.exists()
+
+
+def test_down_ends_what_a_killed_up_left(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o755)
+    with embedded.running(home):
+        ended = fleet("down", env=environment(home))
+        assert (ended.returncode, ended.stderr) == (0, "stopped\n")
+    assert fleet("down", env=environment(home)).stderr == "nothing was running\n"
+
+
+def test_a_wrong_environment_is_one_report(home: Path) -> None:
+    env = environment(home, FLEET_LEASE_SECOND="5", DATABASE_URL="mysql://me:hidden@db/x", RESEND_API_URL="ftp://x")
+    ended = fleet("up", env=env)
+
+    assert ended.returncode == 2
+    for sentence in (
+        "FLEET_LEASE_SECOND: no such setting",
+        "DATABASE_URL: must start with",
+        "RESEND_API_URL: must start",
+    ):
+        assert sentence in ended.stderr
+    assert "hidden" not in ended.stderr
+    for module in ("scheduler", "workers email"):
+        ended = subprocess.run(
+            [sys.executable, "-m", *module.split()],
+            env=env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 2
+        assert "DATABASE_URL: must start with" in ended.stderr
+
+
+def test_a_database_that_was_not_migrated_is_named(home: Path, empty_database: str, redis_url: str) -> None:
+    env = environment(home, DATABASE_URL=empty_database, REDIS_URL=redis_url)
+    ended = fleet("up", "--no-web", env=env)
+    assert ended.returncode == 1
+    assert "fleet db migrate" in ended.stderr
+    ended = fleet("messages", "list", env=env)
+    assert (ended.returncode, "fleet db migrate" in ended.stderr) == (1, True)
+
+
+def _a_dead_scheduler_is_started_again(up: int) -> None:
+    def scheduler() -> psutil.Process | None:
+        children = psutil.Process(up).children()
+        return next((child for child in children if child.cmdline()[-1:] == ["scheduler"]), None)
+
+    first = scheduler()
+    assert first
+    first.kill()
+    until(lambda: (another := scheduler()) is not None and another.pid != first.pid)
+
+
+def _count(owner: psycopg.Connection, condition: str) -> int:
+    row = owner.execute(f"SELECT count(*) FROM channel_outbox WHERE {condition}".encode()).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _processes_of(home: Path) -> list[str]:
+    return [
+        " ".join(process.info["cmdline"] or ())
+        for process in psutil.process_iter(["cmdline"])
+        if str(home) in " ".join(process.info["cmdline"] or ())
+    ]

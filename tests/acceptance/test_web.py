@@ -1,0 +1,69 @@
+"""The web process's probes and figures."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from benchmarks.running import ROOT, until
+from tests.acceptance.test_up import environment
+from tests.factories import insert, pause
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=15) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.fixture
+def web(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = environment(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url)
+    command = [sys.executable, "-m", "uvicorn", "console.web:app", "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen(command, env={**os.environ, **env}, cwd=ROOT)
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return get(f"{url}/livez")[0] == 200
+        except OSError:
+            return False
+
+    until(answers)
+    yield url
+    process.terminate()
+    process.wait(30)
+
+
+def test_probes_and_figures(web: str, owner: psycopg.Connection) -> None:
+    insert(owner)
+    pause(owner, "channel:sms")
+
+    assert get(f"{web}/livez") == (200, "ok")
+    status, body = get(f"{web}/readyz")
+    assert (status, json.loads(body)) == (200, {"ready": True, "database": "ok", "redis": "ok"})
+    status, body = get(f"{web}/metrics")
+    assert status == 200
+    assert 'fleet_outbox_messages{channel="email",state="due"} 1.0' in body
+    assert "fleet_pauses 1.0" in body
+    assert 'fleet_broker_messages{queue="email"} 0.0' in body
+    assert "resend.dev" not in body
+
+    owner.execute("DELETE FROM fleet.schema_migrations WHERE name LIKE 'fleet/%'")
+    status, body = get(f"{web}/readyz")
+    assert status == 503
+    assert "fleet db migrate" in json.loads(body)["database"]
