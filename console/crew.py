@@ -16,7 +16,7 @@ from config.process import signal_when_parent_dies
 
 BACKOFF_SECONDS = (0.2, 1.0, 2.0, 5.0, 15.0)
 STEADY_SECONDS = 30.0
-"""A process that lived this long was well: its next restart is quick again."""
+"""A process that lived this long was well: its next restart is quick again. So it is after one that was killed."""
 
 Say = Callable[[str], None]
 
@@ -64,7 +64,7 @@ class Crew:
             code = await self._one_life(member)
             if self._ending.is_set():
                 return
-            failures = 0 if monotonic() - began > STEADY_SECONDS else failures + 1
+            failures = 0 if code < 0 or monotonic() - began > STEADY_SECONDS else failures + 1
             wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
             self._say(f"{member.name} ended ({_how(code)}); it is started again in {wait:g} s")
             with suppress(TimeoutError):

@@ -19,6 +19,7 @@ from config import embedded
 from config.database import Pool, pool
 from config.settings import Settings, load
 from outbox.migrate.runner import migrate
+from tests.integration import other_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,6 +52,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     home = tmp_path_factory.mktemp("home")
     with embedded.running(home, durable=False) as running:
         yield Servers(database_url or running.database_url, redis_url or running.redis_url)
+    embedded.erase(home)
 
 
 @pytest.fixture(scope="session")
@@ -121,3 +123,20 @@ def _create(servers: Servers, name: str, template: str = "template0") -> None:
 def _drop(servers: Servers, name: str) -> None:
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session", params=other_servers.VERSIONS)
+def server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[str]:
+    """The superuser URL of a server of each version that this machine has."""
+    if request.param == other_servers.EMBEDDED:
+        yield servers.database_url
+        return
+    with other_servers.running(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def any_database(server: str) -> Iterator[str]:
+    """The superuser URL of an empty database on a server of each version."""
+    with other_servers.database(server) as url:
+        yield url

@@ -20,7 +20,8 @@ BOOT_SECONDS = 120.0
 """Until its first beat a child may import, and wait for its servers."""
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS = 60.0
-"""A child that lived this long was well: the next restart is quick again."""
+"""A child that lived this long was well: the next restart is quick again. So it is after one that was killed: only a
+child that ends by itself is likely to do so again."""
 
 _log = log.get(__name__)
 
@@ -47,8 +48,8 @@ class Supervisor:
             code = self._one_life()
             if self._told_to_end():
                 return 0 if code == 0 else 1
-            failures = 0 if monotonic() - began > STEADY_SECONDS else failures + 1
-            wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0
+            failures = 0 if code < 0 or monotonic() - began > STEADY_SECONDS else failures + 1
+            wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
             _log.warning("child_ended", code=code, restart_in_seconds=wait)
             select.select([self._wakeup], [], [], wait)
             if self._told_to_end():

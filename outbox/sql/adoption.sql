@@ -9,7 +9,7 @@ SELECT p.reason, (
         WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < p.due_before
           AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
         LIMIT %(limit)s
-    ) AS some
+    ) AS taken
 )
 FROM fleet.pauses p
 WHERE p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())

@@ -55,10 +55,13 @@ class Scene:
     def child(self) -> psutil.Process | None:
         """The sending child of the first unit, if it is at work."""
         row = self.owner.execute("SELECT pid FROM fleet.workers ORDER BY started_at DESC LIMIT 1").fetchone()
-        if row is None or not psutil.pid_exists(row[0]):
+        if row is None:
             return None
-        process = psutil.Process(row[0])
-        return process if "workers.child" in process.cmdline() else None
+        try:
+            process = psutil.Process(row[0])
+            return process if "workers.child" in process.cmdline() else None
+        except psutil.Error:  # gone, or a zombie
+            return None
 
 
 @pytest.fixture
