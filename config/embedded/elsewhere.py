@@ -21,7 +21,7 @@ from config.embedded.patience import say
 _NOTE = "elsewhere.json"
 
 SOCKET_PATH_BYTES = 100
-"""The kernel takes 107 bytes (sun_path in unix(7), less the closing zero), macOS 103; the rest is left as a margin."""
+"""The kernel takes 107 (sun_path in unix(7), less the closing zero); the rest is a margin for names made later."""
 _LONGEST_SOCKET = "sockets/.s.PGSQL.5432"
 
 
@@ -35,7 +35,7 @@ class Elsewhere:
 
 
 def fits_sockets(folder: Path) -> bool:
-    """Tell whether sockets below `folder` can be reached: a short path, and no comma, at which libpq splits a host."""
+    """Tell whether sockets below `folder` can be reached: a short path, and no comma, at which libpq splits hosts."""
     return len(bytes(folder / _LONGEST_SOCKET)) <= SOCKET_PATH_BYTES and "," not in str(folder)
 
 

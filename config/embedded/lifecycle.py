@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from config.embedded.errors import EmbeddedError, NotUp
+from config.embedded.errors import EmbeddedError, NotUp, Stalled
 from config.embedded.owned import open_file
 from config.embedded.patience import Patience
 from config.embedded.processes import detached, is_alive, is_here, launch, send
@@ -19,9 +19,13 @@ from config.embedded.server import Server, Start
 ORPHANS_SECONDS = 5.0
 """Backends of a killed postmaster notice its death at their next wait. One that computes may not for hours; then it
 gets the signal that its postmaster would have sent it. The recovery that follows treats both the same."""
-FAREWELL_SECONDS = 60.0
-"""PostgreSQL writes a checkpoint before it goes; cut short, it only costs a recovery at the next start."""
-ABORT_SECONDS = 10.0
+STALLED_SECONDS = 60.0
+"""A server that for so long neither computes nor writes to its log does not come up any more."""
+STALLED_END_SECONDS = 3.0
+"""The same for one that is to end. PostgreSQL writes a checkpoint before it goes, which may take long but moves; 18.6
+was seen to wait for ever when told to go during the recovery that follows a killed backend. Cut short, it needs a
+recovery at its next start, nothing more."""
+_ABORT_SECONDS = 10.0
 _PAUSE_SECONDS = 0.02
 
 
@@ -64,7 +68,7 @@ def bring_down(server: Server) -> bool:
     leader = server.leader(processes)
     if leader is not None:
         send(leader, server.farewell, server.folder, server.program)
-        if _all_gone(server, FAREWELL_SECONDS):
+        if _ended_in_order(server):
             return True
     _abort(server)
     return True
@@ -80,7 +84,8 @@ def end_removed(server: Server) -> None:
 def _settled_leader(server: Server) -> psutil.Process | None:
     """Return the server's process; where only orphans of an earlier one work, return None after they are gone."""
     end_removed(server)
-    patience = Patience(f"waiting for what a killed {server.name} left behind", server.progress)
+    sentence = f"waiting for what a killed {server.name} left behind"
+    patience = Patience(sentence, server.progress, stalled_seconds=STALLED_SECONDS)
     while processes := server.processes():
         leader = server.leader(processes)
         if leader is not None:
@@ -94,7 +99,9 @@ def _settled_leader(server: Server) -> psutil.Process | None:
 def _answers_at_last(server: Server, leader: psutil.Process) -> bool:
     """Wait until the server answers (True) or its process has ended (False)."""
     sentence = f"waiting for {server.name} in {server.folder}"
-    patience = Patience(sentence, server.progress, lambda: server.refusal or server.last_words())
+    patience = Patience(
+        sentence, server.progress, lambda: server.refusal or server.last_words(), stalled_seconds=STALLED_SECONDS
+    )
     while not server.answers(leader):
         if not is_alive(leader):
             return False
@@ -102,19 +109,24 @@ def _answers_at_last(server: Server, leader: psutil.Process) -> bool:
     return True
 
 
+def _ended_in_order(server: Server) -> bool:
+    sentence = f"waiting for the end of {server.name} in {server.folder}"
+    patience = Patience(sentence, server.progress, server.last_words, stalled_seconds=STALLED_END_SECONDS)
+    try:
+        while server.processes():
+            patience.wait()
+    except Stalled:
+        return False
+    return True
+
+
 def _abort(server: Server) -> None:
     for number in (server.abort, signal.SIGKILL):
         for process in server.processes():
             send(process, number, server.folder, server.program)
-        if _all_gone(server, ABORT_SECONDS):
+        deadline = time.monotonic() + _ABORT_SECONDS
+        while server.processes() and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+        if not server.processes():
             return
     raise EmbeddedError(f"{server.name} in {server.folder} cannot be ended: {server.processes()}")
-
-
-def _all_gone(server: Server, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while server.processes():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_PAUSE_SECONDS)
-    return True

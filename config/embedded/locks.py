@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from config.embedded.errors import EmbeddedError
 from config.embedded.owned import open_file
 
 USE_LOCK = "use.lock"
@@ -25,15 +24,9 @@ class Lock:
     """One open lock file. Closing it lets go of what it holds; a forked child keeps it held until it executes."""
 
     def __init__(self, path: Path, *, create: bool) -> None:
-        """Open `path`. Raises FileNotFoundError where it is missing and not to be created, EmbeddedError if refused."""
+        """Open `path`. Raises FileNotFoundError where it is missing and not to be created."""
         self.path = path
-        try:
-            self._descriptor = open_file(path, os.O_RDWR | (os.O_CREAT if create else 0))
-        except PermissionError as refused:
-            raise EmbeddedError(
-                f"{path.parent} belongs to another user: set FLEET_HOME to a folder of your own, "
-                "or DATABASE_URL and REDIS_URL to servers of your own"
-            ) from refused
+        self._descriptor = open_file(path, os.O_RDWR | (os.O_CREAT if create else 0))
 
     def share(self) -> None:
         """Wait until nobody holds it exclusively, then hold it together with others."""

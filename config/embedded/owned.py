@@ -8,18 +8,30 @@ import os
 from pathlib import Path
 
 from config.embedded.account import Account
+from config.embedded.errors import NotYours
 
 _HOME_MODE = 0o711
 """Others may pass through but not look around: as root, the servers' account has to get to its own folders."""
 
 
+def require_own(home: Path) -> None:
+    """Raise NotYours where FLEET_HOME exists and neither root nor its owner asks."""
+    if home.exists() and os.geteuid() not in (0, home.stat().st_uid):
+        raise NotYours(home)
+
+
 def make_home(home: Path) -> None:
-    """Make FLEET_HOME where it is missing. Made by root, it belongs to the owner of the folder that it lies in."""
+    """Make FLEET_HOME where it is missing. Made by root, it belongs to the owner of the folder that it lies in.
+
+    Raises NotYours where it cannot be made.
+    """
     for folder in (*reversed(home.parents), home):
         try:
             folder.mkdir()
         except FileExistsError:
             continue
+        except PermissionError as refused:
+            raise NotYours(folder.parent) from refused
         if folder == home:
             # mkdir takes the umask into account, and a umask of 077 would shut the servers' account out.
             folder.chmod(_HOME_MODE)

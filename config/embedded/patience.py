@@ -8,15 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from config.embedded.errors import NotUp
+from config.embedded.errors import Stalled
 
 _PAUSE_SECONDS = 0.05
 _LOOK_EVERY_SECONDS = 1.0
 _SPEAK_AFTER_SECONDS = 3.0
 _SPEAK_EVERY_SECONDS = 10.0
-STALLED_SECONDS = 60.0
-"""A server that for so long neither computes nor writes to its log does not come up any more."""
-
 _LEAP_SECONDS = 10.0
 """The most that one round of waiting counts for: this process may itself have been stopped for an hour."""
 
@@ -36,12 +33,13 @@ class Patience:
         progress: Callable[[], object],
         detail: Callable[[], str] = str,
         *,
+        stalled_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
-        """`sentence` says what is waited for; `progress` differs between two calls if something moved meanwhile."""
+        """Wait for what `sentence` says, as long as two results of `progress` within `stalled_seconds` differ."""
         self._sentence, self._progress, self._detail = sentence, progress, detail
-        self._clock, self._pause = clock, pause
+        self._stalled_seconds, self._clock, self._pause = stalled_seconds, clock, pause
         self._now = clock()
         self.waited_seconds = 0.0
         self._seen: object = None
@@ -49,7 +47,7 @@ class Patience:
         self._look_at, self._speak_at = _LOOK_EVERY_SECONDS, _SPEAK_AFTER_SECONDS
 
     def wait(self) -> None:
-        """Pause for a moment. Raises NotUp where nothing has moved for `STALLED_SECONDS`."""
+        """Pause for a moment. Raises Stalled where nothing has moved for too long."""
         self._pause(_PAUSE_SECONDS)
         before, self._now = self._now, self._clock()
         self.waited_seconds += min(self._now - before, _LEAP_SECONDS)
@@ -64,5 +62,7 @@ class Patience:
         seen = self._progress()
         if seen != self._seen:
             self._seen, self._moved_at = seen, self.waited_seconds
-        elif self.waited_seconds - self._moved_at >= STALLED_SECONDS:
-            raise NotUp(f"{self._sentence}: nothing has moved for {STALLED_SECONDS:.0f} s. {self._detail()}".rstrip())
+        elif self.waited_seconds - self._moved_at >= self._stalled_seconds:
+            raise Stalled(
+                f"{self._sentence}: nothing moves for {self._stalled_seconds:.0f} s. {self._detail()}".rstrip()
+            )

@@ -3,7 +3,7 @@
     FLEET_HOME/
     ├── postgres/  valkey/        the servers' working directories: what a process is recognised by
     ├── sockets/                  their sockets; nobody but the servers' account and root can connect
-    ├── postgres.log  valkey.log  what they said since they were last started
+    ├── postgresql.log valkey.log what they said since they were last started
     ├── keeper.log  *.lock        see `keeper` and `locks`
     └── elsewhere.json            only where some of this lies elsewhere, see `elsewhere`
 
@@ -17,7 +17,7 @@ from urllib.parse import quote
 from config.embedded import elsewhere
 from config.embedded.account import Account, choose
 from config.embedded.errors import EmbeddedError
-from config.embedded.owned import make_folder
+from config.embedded.owned import make_folder, require_own
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ class Place:
     def database_url(self, database: str) -> str:
         """Return the address of a database for the superuser; the port is named so that PGPORT does not replace it."""
         return f"postgresql://postgres@/{database}?host={quote(str(self.sockets))}&port=5432"
+
+
+def resolve(home: Path) -> Path:
+    """Return the one path of FLEET_HOME that all processes use. Raises NotYours where it is another user's."""
+    home = home.resolve()
+    require_own(home)
+    return home
 
 
 def find(home: Path) -> Place:

@@ -26,6 +26,8 @@ _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
+    # Before a recovery every file is flushed: one by one that took 4 s on a busy machine, this way 0.2 s.
+    "recovery_init_sync_method": "syncfs",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # Statements and details of errors carry recipients and bodies.
@@ -92,7 +94,8 @@ class Postgres(Server):
     def progress(self) -> object:
         """Return what a recovery moves, the log and the CPU time; once it is ready, only the answer is missing."""
         spent = [] if self._is_ready() else self.processes()
-        return self.log.stat().st_size, sorted(filter(None, map(_cpu_seconds, spent)))
+        written = self.log.stat().st_size if self.log.exists() else 0
+        return written, sorted(map(_cpu_seconds, spent))
 
     def complete(self) -> None:
         """Create the database, if a start was killed before it did so or somebody dropped it."""

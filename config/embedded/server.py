@@ -57,7 +57,7 @@ class Server(ABC):
     @property
     def log(self) -> Path:
         """What it says, since its last start; in FLEET_HOME wherever its folder is."""
-        return self.place.home / f"{self.folder.name}.log"
+        return self.place.home / f"{self.name.lower()}.log"
 
     def processes(self) -> list[psutil.Process]:
         """Return all its live processes."""

@@ -44,7 +44,7 @@ class Status:
 
 def status(home: Path) -> Status:
     """Return what runs under `home`; a home that does not exist runs nothing."""
-    found = place.find(home.resolve())
+    found = place.find(place.resolve(home))
     return Status(
         home=found.home,
         postgres_process_id=_leader(Postgres(found)),

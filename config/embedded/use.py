@@ -49,7 +49,7 @@ def running(home: Path, *, durable: bool = True, postgres: bool = True, valkey: 
     wanted = _wanted(postgres=postgres, valkey=valkey)
     for kind in wanted:
         kind.wheel.locate()
-    home = home.resolve()
+    home = place.resolve(home)
     make_home(home)
     use = hold(home / USE_LOCK, exclusive=False, create=True)
     try:
@@ -67,11 +67,10 @@ def join(home: Path, *, postgres: bool = True, valkey: bool = True) -> Iterator[
 
     Raises NotRunning where one of those asked for does not run.
     """
-    home = home.resolve()
-    try:
-        use = hold(home / USE_LOCK, exclusive=False, create=False)
-    except FileNotFoundError:
-        raise _not_running(home) from None
+    home = place.resolve(home)
+    if not all((home / name).exists() for name in (USE_LOCK, START_LOCK)):
+        raise _not_running(home)
+    use = hold(home / USE_LOCK, exclusive=False, create=False)
     try:
         with hold(home / START_LOCK, exclusive=True, create=False):
             servers = _find(home, _wanted(postgres=postgres, valkey=valkey))
@@ -82,21 +81,21 @@ def join(home: Path, *, postgres: bool = True, valkey: bool = True) -> Iterator[
 
 def stop(home: Path) -> bool:
     """End the servers of `home` now, whoever uses them. True if something was ended."""
-    found = place.find(home.resolve())
+    found = place.find(place.resolve(home))
     ended = [bring_down(kind(found)) for kind in (Valkey, Postgres)]
     return any(ended)
 
 
 def stop_removed(home: Path) -> None:
     """End what a removed FLEET_HOME left running, sparing the servers of one that was made anew at its path."""
-    found = place.find(home.resolve())
+    found = place.find(place.resolve(home))
     for kind in (Valkey, Postgres):
         end_removed(kind(found))
 
 
 def erase(home: Path) -> None:
     """End the servers of `home` and delete their data, wherever they lie; the lock files stay."""
-    home = home.resolve()
+    home = place.resolve(home)
     if not home.exists():
         return
     with hold(home / START_LOCK, exclusive=True, create=True):

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,11 +67,16 @@ def test_roots_own_home_is_served_by_an_unprivileged_account(open_folder: Path, 
         assert account in ("postgres", "nobody")
         assert servers.data_directory == home / "postgres"
         stranger = User(home, "join", **as_nobody)
-        with pytest.raises(AssertionError, match="belongs to another user"):
+        with pytest.raises(AssertionError, match=r"NotYours.*belongs to another user"):
+            stranger.servers()
+        stranger = User(home / "new", **as_nobody)
+        with pytest.raises(AssertionError, match=r"NotYours.*belongs to another user"):
             stranger.servers()
 
 
-def test_a_home_behind_a_closed_folder_is_served_from_elsewhere(open_folder: Path) -> None:
+def test_a_home_behind_a_closed_folder_is_served_from_elsewhere(
+    open_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
     with erased_afterwards(closed / "home") as home:
@@ -86,7 +92,11 @@ def test_a_home_behind_a_closed_folder_is_served_from_elsewhere(open_folder: Pat
         assert elsewhere.stat().st_mode & 0o077 == 0
         assert (closed.stat().st_uid, closed.stat().st_mode & 0o777) == (0, 0o700)
         assert (open_folder.stat().st_uid, open_folder.stat().st_mode & 0o777) == (0, 0o755)
-    assert not elsewhere.exists()
+        shutil.rmtree(elsewhere)
+        with embedded.running(home, durable=False) as servers:
+            assert servers.data_directory.parent != elsewhere
+        assert "which is gone: starting with an empty database" in capsys.readouterr().err
+    assert not servers.data_directory.parent.exists()
 
 
 def test_binaries_behind_a_closed_folder_are_copied(open_folder: Path) -> None:
