@@ -4,18 +4,22 @@ Every event is a verb with fields. Messages, secrets and whole addresses are nev
 through in the text of a library's exception is masked here.
 """
 
+import json
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_EMAIL = re.compile(r"([A-Za-z0-9_.+-])[A-Za-z0-9_.+-]*@([A-Za-z0-9-]+\.[A-Za-z0-9.-]+)")
-_PHONE = re.compile(r"\+\d{4,11}(?=\d{3}\b)")
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
+# Wider than the rules for addresses: what is hidden too much costs a word, what is shown costs a person. The bound
+# keeps a long text without any @ from being read again at each of its characters.
+_EMAIL = re.compile(r"([^\s@<>()\[\],;:/\"'…])[^\s@<>()\[\],;:\"]{0,63}(?:@|%40)([\w.-]+)")
+_PHONE = re.compile(r"(?:\+|%2B)\d{4,}(?=\d{3})")
+_PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")
 
 # They log a line a request or a connection at INFO; what matters of that is in our own events.
 _CHATTY = ("aiohttp.access", "psycopg.pool", "dramatiq.broker", "dramatiq.asyncio")
@@ -54,7 +58,7 @@ def configure(level: str, form: Literal["console", "json"] | None, **bound: str)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -80,9 +84,23 @@ def mask(text: str) -> str:
 
 
 def mask_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask every text of a log event (a structlog processor)."""
-    return {key: mask(value) if isinstance(value, str) else value for key, value in event.items()}
+    """Mask every text of a log event, also inside of lists and objects (a structlog processor)."""
+    # What begins with an underscore is structlog's own and never shown.
+    return {key: value if key.startswith("_") else _masked(value) for key, value in event.items()}
+
+
+def _masked(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {mask(str(key)): _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(item) for item in value]
+    return mask(str(value))
 
 
 def _to_json(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(event)  # slower; it takes broken characters and numbers of any size

@@ -6,16 +6,18 @@ error, never a plain value.
 """
 
 import base64
-import binascii
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _PREFIX = "v1."
+_KEY_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+"""Too short for a key: one that was put in the place of its id is not taken for an id and shown."""
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 
@@ -28,7 +30,7 @@ class SealBroken(Exception):
 class Keyring:
     """The encryption keys by id; the first one seals, all of them open."""
 
-    keys: Mapping[str, bytes]
+    keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "Keyring":
@@ -36,11 +38,13 @@ class Keyring:
         keys: dict[str, bytes] = {}
         for entry in filter(None, (part.strip() for part in text.split(","))):
             key_id, _, encoded = entry.partition(":")
-            if not key_id.isalnum():
-                raise ValueError("each key reads id:base64, its id of letters and digits")
+            if not _KEY_ID.fullmatch(key_id):
+                raise ValueError("each key reads id:base64, its id of up to 32 ASCII letters and digits")
+            if key_id in keys:
+                raise ValueError(f"the key id {key_id!r} stands for two keys")
             try:
                 keys[key_id] = base64.b64decode(encoded, validate=True)
-            except binascii.Error:
+            except ValueError:
                 raise ValueError(f"the key {key_id!r} is not base64") from None
             if len(keys[key_id]) != _KEY_BYTES:
                 raise ValueError(f"the key {key_id!r} has {len(keys[key_id])} bytes, AES-256 takes {_KEY_BYTES}")
@@ -56,10 +60,15 @@ class Keyring:
         return f"{_PREFIX}{key_id}.{base64.b64encode(nonce + sealed).decode()}"
 
     def open(self, value: str, tenant_id: UUID) -> str:
-        """Return the plain text of `value`; a value that is not sealed (a legacy row) is returned as it stands."""
+        """Return the plain text of `value`; a value that is not sealed (a legacy row) is returned as it stands.
+
+        Raises SealBroken, which never shows the value.
+        """
         if not value.startswith(_PREFIX):
             return value
         key_id, _, encoded = value.removeprefix(_PREFIX).partition(".")
+        if not encoded or not _KEY_ID.fullmatch(key_id):
+            raise SealBroken("the value begins as a sealed one and is none")
         if key_id not in self.keys:
             raise SealBroken(f"the key {key_id!r} is not in FLEET_ENCRYPTION_KEYS")
         try:
@@ -68,7 +77,7 @@ class Keyring:
                 raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _associated(key_id, tenant_id)
             )
             return plain.decode()
-        except (binascii.Error, InvalidTag, ValueError):
+        except (InvalidTag, ValueError):
             raise SealBroken("the value was sealed for another tenant or is damaged") from None
 
 

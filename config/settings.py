@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -40,8 +41,14 @@ def _scheme_in(*schemes: str) -> AfterValidator:
 
 
 def _web_address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    # A path is put behind it, and it is shown: nothing may follow it, and it may carry no password.
+    if not usable or any(character in value for character in "@?#\\") or not value.isprintable() or " " in value:
+        raise ValueError("must be a plain http:// or https:// address, without user, password, query and fragment")
     return value.rstrip("/")
 
 
@@ -58,7 +65,9 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 class _Environment(BaseSettings):
     """Reads nothing but the mapping it is given. A URL with a password is a secret and masked in print."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(_environ=dict(environ))

@@ -3,12 +3,14 @@
 Refuses vendor knowledge: each vendor's own codes are a table in its module, and that table goes first.
 """
 
+import math
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
+from config.log import mask
 from providers.base import Halted, Later, Rejected, Response, SendError, Unknown
 
 ErrorTable = Mapping[Any, tuple[type[SendError], str]]
@@ -27,13 +29,17 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Return what Retry-After asks for, in seconds from now; None where it is absent or unreadable (RFC 9110)."""
     value = headers.get("retry-after", "").strip()
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
+        return _seconds_between(headers.get("date", ""), value)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_between(sent: str, moment: str) -> float | None:
+    """By the vendor's own clock, which its Date header shows: ours may differ."""
     try:
-        moment, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (moment - now).total_seconds())
-    except (TypeError, ValueError):
+        return max(0.0, (parsedate_to_datetime(moment) - parsedate_to_datetime(sent)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -41,15 +47,17 @@ def error_of(response: Response, code: Any, message: str, table: ErrorTable, *, 
     """Return the decision for a refusal: by the vendor's table, else by HTTP status.
 
     `code` is the vendor's, as support will search for it; `key` looks it up where the code alone is ambiguous.
+    The vendor's sentence is masked: the reason of a halt is shown with every other message of the account.
     """
+    message = mask(message)
     kind, advice = table.get(code if key is None else key, (None, ""))
     kind = kind or kind_of_status(response.status)
     reason = f"{advice} ({message})" if advice and message else advice or message or f"HTTP {response.status}"
     name = str(code or f"http_{response.status}")
     if issubclass(kind, Later):
+        # What a vendor refuses for later is more than it takes now, which spends no attempt of the message.
         waits = retry_after_seconds(response.headers)
-        capacity = response.status == 429
-        return Later(name, reason, http_status=response.status, after_seconds=waits, counted=not capacity)
+        return Later(name, reason, http_status=response.status, after_seconds=waits, counted=False)
     return kind(name, reason, http_status=response.status)
 
 

@@ -1,6 +1,7 @@
 """From configuration to an account: the fingerprint, and the stand-in credentials of a stand-in vendor."""
 
 import hashlib
+from collections.abc import Mapping
 
 from pydantic import SecretStr
 
@@ -19,8 +20,23 @@ def fingerprint(provider: str, *secrets: str) -> str:
 def required(value: SecretStr | str | None, variable: str, base_url: str, stand_in: str = SIMULATED) -> str:
     """Return a credential of the environment. Raises Halted where it is missing, naming the variable."""
     plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if plain:
-        return plain
+    if plain and plain.strip():
+        return _usable(plain, variable)
     if is_loopback(base_url):
         return stand_in
     raise Halted("not_configured", f"{variable} is not set, and the tenant has no settings of its own")
+
+
+def of_tenant(row: Mapping[str, str], column: str, vendor: str) -> str:
+    """Return a credential of a tenant's settings row. Raises Halted where it is missing, naming the column."""
+    if not row[column].strip():
+        raise Halted("not_configured", f"the tenant's {vendor} settings have no {column}")
+    return _usable(row[column], column)
+
+
+def _usable(plain: str, name: str) -> str:
+    """Return it without the blanks around it. What no header can carry would fail each message as it is sent."""
+    plain = plain.strip()
+    if not plain.isascii() or not plain.isprintable():
+        raise Halted("invalid_credentials", f"{name} has a character that no credential has; enter it again")
+    return plain

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import orjson
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
@@ -31,20 +30,19 @@ from providers.base import (
     SendError,
     Unknown,
 )
-from providers.credentials import fingerprint, required
-from providers.payload import mapping, optional_text
+from providers.credentials import fingerprint, of_tenant, required
+from providers.payload import as_json, mapping, optional_text
 from providers.urls import is_loopback
 
 FIRST_MESSAGE_LIMIT = 4000
-_OVER_CONCURRENCY = "over concurrency limit"
 _STAND_IN = "00000000-0000-4000-8000-000000000000"
 
 ERRORS: ErrorTable = {
     # Vapi has no codes; the text of one 400 decides (docs.vapi.ai/calls/call-concurrency), the status all others.
-    _OVER_CONCURRENCY: (Later, "all of the account's concurrent calls are in use"),
-    401: (Halted, "the private key is wrong or was revoked"),
-    402: (Halted, "the account has no credit"),
-    403: (Halted, "the key may not start calls"),
+    "over_concurrency": (Later, "all of the account's concurrent calls are in use"),
+    "http_401": (Halted, "the private key is wrong or was revoked"),
+    "http_402": (Halted, "the account has no credit"),
+    "http_403": (Halted, "the key may not start calls"),
 }
 
 
@@ -76,12 +74,11 @@ class Vapi(Provider):
 
     @override
     def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: VapiSettings) -> Account:
-        if not row["vapi_private_key"]:
-            raise Halted("not_configured", "the tenant's Vapi settings have no private key")
+        key = of_tenant(row, "vapi_private_key", "Vapi")
         if not row["phone_number_id"]:
             raise Halted("no_sender", "the tenant has no active Vapi number in voice_phone_numbers")
         assistant = row["default_vapi_assistant_id"]
-        return _account(tenant_id, settings.api_url, row["vapi_private_key"], row["phone_number_id"], assistant)
+        return _account(tenant_id, settings.api_url, key, row["phone_number_id"], assistant)
 
     @override
     def render(self, message: Message, account: Account) -> Part:
@@ -96,7 +93,7 @@ class Vapi(Provider):
             "customer": {"number": message.address, "externalId": str(message.id)},
             "assistantOverrides": _overrides(payload, message.id),
         }
-        return Part(message.id, orjson.dumps(call), account.credentials["number"])
+        return Part(message.id, as_json(call), account.credentials["number"])
 
     @override
     def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
@@ -133,9 +130,5 @@ def _overrides(payload: Mapping[str, Any], message_id: UUID) -> dict[str, Any]:
 def _error(response: Response, answer: Any) -> SendError:
     message = answer.get("message") if isinstance(answer, dict) else None
     said = "; ".join(map(str, message)) if isinstance(message, list) else str(message or "")
-    crowded = response.status == 400 and _OVER_CONCURRENCY in said.lower()
-    key = _OVER_CONCURRENCY if crowded else response.status
-    error = error_of(response, f"http_{response.status}", said, ERRORS, key=key)
-    if crowded:
-        return Later("over_concurrency", error.reason, http_status=response.status, counted=False)
-    return error
+    crowded = response.status == 400 and "over concurrency limit" in said.lower()
+    return error_of(response, "over_concurrency" if crowded else f"http_{response.status}", said, ERRORS)

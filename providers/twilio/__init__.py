@@ -6,9 +6,10 @@ twilio.com/docs/api/errors.
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
-from aiohttp import BasicAuth
+from aiohttp import encode_basic_auth
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
@@ -20,7 +21,6 @@ from providers.base import (
     PROVIDER_WIDE,
     Accepted,
     Account,
-    Halted,
     Message,
     Outcome,
     Part,
@@ -30,7 +30,7 @@ from providers.base import (
     SendError,
     Unknown,
 )
-from providers.credentials import fingerprint, required
+from providers.credentials import fingerprint, of_tenant, required
 from providers.twilio import calls, messages
 from providers.twilio.errors import ERRORS
 
@@ -69,16 +69,8 @@ class Twilio(Provider):
 
     @override
     def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: TwilioSettings) -> Account:
-        for column in ("twilio_account_sid", "twilio_auth_token", "twilio_phone_number"):
-            if not row[column]:
-                raise Halted("not_configured", f"the tenant's Twilio settings have no {column}")
-        return _account(
-            tenant_id,
-            settings.api_url,
-            row["twilio_account_sid"],
-            row["twilio_auth_token"],
-            row["twilio_phone_number"],
-        )
+        columns = ("twilio_account_sid", "twilio_auth_token", "twilio_phone_number")
+        return _account(tenant_id, settings.api_url, *(of_tenant(row, column, "Twilio") for column in columns))
 
     @override
     def render(self, message: Message, account: Account) -> Part:
@@ -108,9 +100,11 @@ class Twilio(Provider):
 
 
 def _account(tenant_id: UUID, base_url: str, sid: str, auth_token: str, number: str) -> Account:
-    credentials = {"sid": sid, "number": number, "authorization": BasicAuth(sid, auth_token).encode()}
+    sid = quote(sid, safe="")  # it stands in the path of every request
+    credentials = {"sid": sid, "number": number, "authorization": encode_basic_auth(sid, auth_token)}
     return Account("twilio", tenant_id, fingerprint("twilio", sid, auth_token), base_url, credentials)
 
 
 def _error(response: Response, answer: Mapping[str, Any]) -> SendError:
-    return error_of(response, answer.get("code"), str(answer.get("message") or ""), ERRORS)
+    code = answer.get("code")
+    return error_of(response, code if isinstance(code, int) else None, str(answer.get("message") or ""), ERRORS)

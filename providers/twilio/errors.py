@@ -29,6 +29,12 @@ ERRORS: ErrorTable = {
     21614: (Rejected, "the number is no mobile number"),
     63003: (Rejected, _NUMBER),
     63024: (Rejected, _NUMBER),
+    # recipients whom this account may not reach, while it may reach others
+    13227: (Rejected, "allow calls to this country in Twilio's geographic permissions"),
+    21215: (Rejected, "allow calls to this country in Twilio's geographic permissions"),
+    21408: (Rejected, "allow messages to this country in Twilio's geographic permissions"),
+    21219: (Rejected, "a trial account reaches verified numbers only"),
+    21608: (Rejected, "a trial account reaches verified numbers only"),
     # content
     21602: (Rejected, "the text is empty"),
     21617: (Rejected, "the text has more than 1600 characters"),
@@ -41,7 +47,7 @@ ERRORS: ErrorTable = {
     35114: (Rejected, _OURS),
     35115: (Rejected, _OURS),
     35118: (Rejected, _OURS),
-    # senders, permissions, trial accounts, caps
+    # senders, caps
     21210: (Halted, _SENDER),
     21212: (Halted, _SENDER),
     21603: (Halted, "the sender is missing in the Twilio settings"),
@@ -51,11 +57,6 @@ ERRORS: ErrorTable = {
     21705: (Halted, "the messaging service is not valid"),
     63001: (Halted, _SENDER),
     63007: (Halted, _SENDER),
-    13227: (Halted, "allow calls to this country in Twilio's geographic permissions"),
-    21215: (Halted, "allow calls to this country in Twilio's geographic permissions"),
-    21408: (Halted, "allow messages to this country in Twilio's geographic permissions"),
-    21219: (Halted, "a trial account reaches verified numbers only"),
-    21608: (Halted, "a trial account reaches verified numbers only"),
     35125: (Halted, "the account has too many scheduled messages"),
     63038: (Halted, "the account's daily number of messages is used up"),
     # not created, because a queue is full

@@ -1,9 +1,7 @@
 """Text messages: the form that Twilio's Message resource takes."""
 
-from urllib.parse import urlencode
-
 from providers.base import Message, Rejected
-from providers.payload import objects, optional_text
+from providers.payload import as_form, objects, optional_text
 from providers.urls import public_https
 
 PATH = "Messages.json"
@@ -22,7 +20,7 @@ def body(message: Message, sender: str) -> bytes:
     if text:
         form.append(("Body", text))
     form += [("MediaUrl", url) for url in media]
-    return urlencode(form).encode()
+    return as_form(form)
 
 
 def sender_field(sender: str) -> tuple[str, str]:
