@@ -8,14 +8,14 @@ _COLUMNS = "workspace_id, channel, recipient_email, recipient_phone, payload, st
 _ROWS = {
     "email": """
         SELECT md5((i %% 10)::text)::uuid, 'email', 'person' || i || '@mail.dev', NULL,
-            jsonb_build_object('subject', 'Offer ' || %(run)s || i, 'html', '<p>' || repeat('x', 1400) || '</p>'), 'scheduled',
-            %(run)s || i
+            jsonb_build_object('subject', 'Offer ' || %(run)s || i, 'html', '<p>' || repeat('x', 1400) || '</p>'),
+            'scheduled', %(run)s || i
         FROM generate_series(1, %(count)s) AS i
     """,
     "sms": """
         SELECT md5((i %% 10)::text)::uuid, 'sms', NULL, '+1415' || (2000000 + i),
-            jsonb_build_object('body', 'Your code is ' || %(run)s || i || ', it is valid for ten minutes.'), 'scheduled',
-            %(run)s || i
+            jsonb_build_object('body', 'Your code is ' || %(run)s || i || ', it is valid for ten minutes.'),
+            'scheduled', %(run)s || i
         FROM generate_series(1, %(count)s) AS i
     """,
 }

@@ -19,15 +19,15 @@ RECIPIENTS: dict[str, dict[str, str]] = {
 }
 
 
-def insert(owner: psycopg.Connection, channel: str = "email", **columns: Any) -> UUID:
+def insert(owner: psycopg.Connection, channel: str | None = "email", **columns: Any) -> UUID:
     """Insert one message; what is not given is what a valid message of its channel has."""
     row: dict[str, Any] = {
         "workspace_id": uuid4(),
         "channel": channel,
-        "payload": PAYLOADS.get(channel, {}),
+        "payload": PAYLOADS.get(channel or "", {}),
         "status": "scheduled",
         "idempotency_key": str(uuid4()),
-        **RECIPIENTS.get(channel, {}),
+        **RECIPIENTS.get(channel or "", {}),
         **columns,
     }
     values = {name: Jsonb(value) if name == "payload" and value is not None else value for name, value in row.items()}

@@ -4,24 +4,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+import psycopg
+from psycopg.errors import LockNotAvailable
 
 from config import servers
 from config.database import Pool
 from config.settings import load
 from console.cli.ledger import actor, with_ledger
-from console.cli.speech import Exit, FleetGroup, confirmed, fail, print_table, say
+from console.cli.speech import Exit, FleetGroup, confirmed, fail, first_line, print_table, say
 from outbox import adoption
 from outbox.migrate import files, runner
-from outbox.migrate.findings import Database, Finding
+from outbox.migrate.finding import Database, Finding
 from outbox.migrate.lease import Busy
+from outbox.migrate.verify import problems
 
 SHOWN = 100_000
 
 
 @contextmanager
+def _address() -> Iterator[tuple[str, bool]]:
+    """Give the database's URL and whether it leads through a pooler; Redis has no part in this.
+
+    A migration takes the direct address where there is one.
+    """
+    settings = load()
+    direct = settings.database_listen_url
+    configured = direct or settings.database_url
+    if configured:
+        yield configured.get_secret_value(), settings.database_pooler == "transaction" and not direct
+        return
+    with servers.resolve(settings, start=False) as addresses:
+        yield addresses.database_url, False
+
+
+@contextmanager
 def _connected() -> Iterator[Database]:
-    with servers.resolve(load(), start=False) as addresses, runner.connected(addresses.database_url) as connection:
-        yield connection
+    with _sentences(), _address() as (database_url, pooled), runner.connected(database_url, pooled=pooled) as database:
+        yield database
+
+
+@contextmanager
+def _sentences(then: str = "") -> Iterator[None]:
+    """Say what keeps a command from its work, and what to do then."""
+    try:
+        yield
+    except (Busy, runner.Changed) as error:
+        fail(str(error), Exit.FAILED)
+    except psycopg.DatabaseError as error:
+        if isinstance(error, psycopg.OperationalError) and not isinstance(error, LockNotAvailable):
+            raise
+        hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
+        fail(f"{first_line(error)}{hint}{then}", Exit.FAILED)
 
 
 @click.command()
@@ -32,7 +65,7 @@ def plan() -> None:
     _print_findings(planned.findings)
     for name in planned.pending:
         click.echo(f"to run    {name}")
-    if any(finding.kind == "blocks" for finding in planned.findings):
+    if planned.blocking:
         fail("resolve what blocks; until then migrate changes nothing", Exit.FAILED)
     if not planned.pending:
         say("nothing to run")
@@ -42,13 +75,14 @@ def plan() -> None:
 def migrate() -> None:
     """Bring the database up to date, short in its locks; refuses before the first change where something blocks."""
     try:
-        with servers.resolve(load(), start=False) as addresses:
-            ran = runner.migrate(addresses.database_url, say)
+        with (
+            _sentences("; what had run is kept, run it again when this is mended"),
+            _address() as (database_url, pooled),
+        ):
+            ran = runner.migrate(database_url, say, pooled=pooled)
     except runner.Blocked as blocked:
         _print_findings(blocked.findings)
         fail("nothing was changed; resolve what blocks and run it again", Exit.FAILED)
-    except (Busy, runner.Changed) as error:
-        fail(str(error), Exit.FAILED)
     say(f"{len(ran)} migrations ran" if ran else "up to date")
 
 
@@ -67,11 +101,11 @@ def status() -> None:
 def verify() -> None:
     """Check that the fleet can work on this database: migrations, indexes, triggers, role."""
     with _connected() as connection:
-        problems = runner.problems(connection)
-    for problem in problems:
+        found = problems(connection)
+    for problem in found:
         click.echo(problem)
-    if problems:
-        fail(f"{len(problems)} problems", Exit.UNHEALTHY)
+    if found:
+        fail(f"{len(found)} problems", Exit.UNHEALTHY)
     say("all is well")
 
 
@@ -100,11 +134,18 @@ async def _adopt(pool: Pool, cancel_held: bool) -> int:
 
 
 def _print_findings(findings: list[Finding]) -> None:
-    if findings:
-        words = {"blocks": "BLOCKS", "resolved": "migrate resolves", "note": "note"}
-        print_table(
-            ("", "what", "is", "resolution"), [(words[f.kind], f.subject, f.problem, f.resolution) for f in findings]
-        )
+    """Print them as a table, and below it, ready to be copied, what a person may run."""
+    if not findings:
+        return
+    words = {"blocks": "BLOCKS", "resolved": "migrate resolves", "note": "note"}
+    print_table(
+        ("", "what", "is", "resolution"), [(words[f.kind], f.subject, f.problem, f.resolution) for f in findings]
+    )
+    for finding in findings:
+        if finding.kind == "blocks" and finding.statements:
+            click.echo(f"\n-- {finding.subject} {finding.problem}: {finding.resolution}")
+            for statement in finding.statements:
+                click.echo(f"{statement};")
 
 
 database = FleetGroup(

@@ -18,10 +18,13 @@ EXCEPTION
 END
 $$;
 
--- Whoever migrates may act as the fleet, so that one DATABASE_URL serves both; a superuser may anyway.
+-- Whoever migrates may act as the fleet, so that one DATABASE_URL serves both; a superuser may anyway. Since version 16
+-- a role that was made by us is ours to pass on, which does not yet mean that we may become it.
 DO $$
 BEGIN
-    IF NOT pg_has_role(current_user, 'fleet', 'MEMBER') THEN
+    IF NOT pg_has_role(
+        current_user, 'fleet', CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END
+    ) THEN
         EXECUTE format('GRANT fleet TO %I', current_user);
     END IF;
 EXCEPTION

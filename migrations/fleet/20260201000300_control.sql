@@ -73,6 +73,9 @@ CREATE TABLE IF NOT EXISTS fleet.lane_hints (
     due_at timestamptz NOT NULL
 );
 
+-- It has no key: where the owner publishes all tables, nothing could be deleted from it otherwise.
+ALTER TABLE fleet.lane_hints REPLICA IDENTITY FULL;
+
 -- Live sending processes. A row that was not renewed belongs to a dead one.
 CREATE TABLE IF NOT EXISTS fleet.workers (
     id uuid PRIMARY KEY,

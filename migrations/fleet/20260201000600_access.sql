@@ -33,16 +33,49 @@ BEGIN
 END
 $$;
 
--- People write the platform's columns of a message through PostgREST, and none of the ledger's. Table-wide grants
--- that somebody else made are left alone: the guard refuses what they would allow.
+-- Whoever may write messages column by column may also fill what the fleet adds for them.
 DO $$
 BEGIN
-    IF NOT has_table_privilege('authenticated', 'public.channel_outbox', 'SELECT') THEN
-        GRANT SELECT ON public.channel_outbox TO authenticated;
-        GRANT INSERT (id, workspace_id, tenant_id, channel, provider, recipient_id, recipient_email, recipient_phone, payload,
-                      status, scheduled_at, idempotency_key, campaign_id, asset_id, priority, expires_at)
-            ON public.channel_outbox TO authenticated;
-        GRANT UPDATE (payload, scheduled_at, status) ON public.channel_outbox TO authenticated;
+    IF has_column_privilege('authenticated', 'public.channel_outbox', 'payload', 'INSERT')
+       AND NOT has_table_privilege('authenticated', 'public.channel_outbox', 'INSERT') THEN
+        GRANT INSERT (campaign_id, asset_id, priority, expires_at) ON public.channel_outbox TO authenticated;
     END IF;
+END
+$$;
+
+-- Besides what the owner's policies admit: nobody names a tenant of others, whose credentials would then be used, nor
+-- inserts a message that has been under way or bears marks of the ledger; and a job of ours, which without a workspace
+-- works on everybody's messages, is of one's own workspace.
+DO $$
+DECLARE
+    policy record;
+BEGIN
+    FOR policy IN SELECT * FROM (VALUES
+        ('fleet_own_insert', 'public.channel_outbox'::regclass, 'FOR INSERT', $check$
+            (tenant_id IS NULL OR fleet.user_has_tenant_access(tenant_id))
+            AND (status IS NULL OR status::text NOT IN (
+                'queued', 'sending', 'sent', 'delivered', 'failed', 'cancelled', 'suppressed', 'unknown'))
+            AND (attempts, attempts_forgiven) = (0, 0)
+            AND coalesce(lease_token, send_key) IS NULL
+            AND coalesce(sender, provider_message_id, error_class) IS NULL
+            AND coalesce(lease_expires_at, finalized_at) IS NULL
+        $check$),
+        ('fleet_own_update', 'public.channel_outbox'::regclass, 'FOR UPDATE', $check$
+            tenant_id IS NULL OR fleet.user_has_tenant_access(tenant_id)
+        $check$),
+        ('fleet_own_insert', 'public.job_queue'::regclass, 'FOR INSERT', $check$
+            coalesce(job_type::text, '') NOT IN ('cancel_messages', 'retry_messages')
+            OR coalesce(public.user_has_workspace_access(workspace_id), false)
+        $check$),
+        ('fleet_own_update', 'public.job_queue'::regclass, 'FOR UPDATE', $check$
+            coalesce(job_type::text, '') NOT IN ('cancel_messages', 'retry_messages')
+            OR coalesce(public.user_has_workspace_access(workspace_id), false)
+        $check$)
+    ) AS wanted (name, queue, command, condition) LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_policy WHERE polrelid = policy.queue AND polname = policy.name);
+        EXECUTE format('CREATE POLICY %I ON %s AS RESTRICTIVE %s TO anon, authenticated %s WITH CHECK (%s)',
+            policy.name, policy.queue, policy.command,
+            CASE policy.command WHEN 'FOR UPDATE' THEN 'USING (true)' END, policy.condition);
+    END LOOP;
 END
 $$;

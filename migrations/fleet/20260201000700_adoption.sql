@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS fleet.adoption (
 GRANT SELECT ON fleet.adoption TO fleet;
 
 -- Another sender is at work where messages went out in the last day that we did not send, or where pg_cron has a job
--- that names the outbox. Then everything waits; otherwise only what was due more than a day ago.
+-- that names the outbox (whoever may not read its jobs sees none). Then everything waits; otherwise only what was due
+-- more than a day ago.
 DO $$
 DECLARE
     other_sender text;
@@ -17,13 +18,13 @@ BEGIN
     IF EXISTS (SELECT FROM fleet.adoption) THEN
         RETURN;
     END IF;
-    IF to_regclass('cron.job') IS NOT NULL THEN
-        BEGIN
+    BEGIN
+        IF to_regclass('cron.job') IS NOT NULL THEN
             EXECUTE 'SELECT count(*) FROM cron.job WHERE command ILIKE ''%channel_outbox%''' INTO cron_jobs;
-        EXCEPTION WHEN insufficient_privilege THEN
-            cron_jobs := 0;
-        END;
-    END IF;
+        END IF;
+    EXCEPTION WHEN insufficient_privilege THEN
+        cron_jobs := 0;
+    END;
     IF cron_jobs > 0 THEN
         other_sender := cron_jobs || ' pg_cron job(s) name channel_outbox';
     ELSIF EXISTS (SELECT FROM public.channel_outbox WHERE status IN ('sent', 'delivered') AND sent_at > now() - interval '24 hours') THEN

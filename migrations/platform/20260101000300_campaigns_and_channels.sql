@@ -48,8 +48,8 @@ CREATE TABLE IF NOT EXISTS public.campaign_audit_log (
     created_at timestamptz DEFAULT now()
 );
 
--- The promised deliveries. An owner who has the table decides who may touch it, so the grant comes with the making of
--- it and never later; what the role authenticated may write is granted by column, with the fleet's own columns.
+-- The promised deliveries. An owner who has the table decides who may touch it, so the grants come with the making of
+-- it and never later. People may write a message and change what is still to be sent, column by column.
 DO $table$
 BEGIN
     IF to_regclass('public.channel_outbox') IS NULL THEN
@@ -71,6 +71,11 @@ BEGIN
             created_at timestamptz DEFAULT now()
         );
         GRANT SELECT, INSERT, UPDATE, DELETE ON public.channel_outbox TO service_role;
+        GRANT SELECT ON public.channel_outbox TO authenticated;
+        GRANT INSERT (id, workspace_id, tenant_id, channel, provider, recipient_id, recipient_email, recipient_phone,
+                      payload, status, scheduled_at, idempotency_key)
+            ON public.channel_outbox TO authenticated;
+        GRANT UPDATE (payload, scheduled_at, status) ON public.channel_outbox TO authenticated;
     END IF;
 END
 $table$;

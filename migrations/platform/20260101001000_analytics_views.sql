@@ -30,7 +30,7 @@ BEGIN
             round(sum(metric.delivered_count)::numeric / nullif(sum(metric.sent_count), 0), 4) AS delivery_rate,
             round(sum(metric.open_count)::numeric / nullif(sum(metric.delivered_count), 0), 4) AS open_rate,
             round(sum(metric.clicks)::numeric / nullif(sum(metric.impressions), 0), 4) AS click_rate,
-            round(sum(metric.revenue) / nullif(sum(metric.cost), 0), 4) AS return_on_cost,
+            round((sum(metric.revenue) / nullif(sum(metric.cost), 0))::numeric, 4) AS return_on_cost,
             max(metric.last_synced_at) AS last_synced_at
         FROM public.campaigns AS campaign
         LEFT JOIN public.campaign_metrics AS metric
@@ -54,7 +54,7 @@ BEGIN
             count(*) AS deal_count,
             coalesce(sum(deal.value), 0) AS total_value,
             coalesce(sum(deal.value * deal.probability / 100.0), 0) AS weighted_value,
-            round(avg(deal.probability), 1) AS average_probability,
+            round(avg(deal.probability)::numeric, 1) AS average_probability,
             min(deal.expected_close_date) AS next_expected_close_date
         FROM public.deals AS deal
         JOIN public.leads AS lead ON lead.id = deal.lead_id
@@ -84,7 +84,7 @@ BEGIN
             round(count(*) FILTER (WHERE status::text <> 'new')::numeric / count(*), 4) AS contact_rate,
             round(count(*) FILTER (WHERE status::text = 'closed_won')::numeric
                   / nullif(count(*) FILTER (WHERE status::text IN ('closed_won', 'closed_lost')), 0), 4) AS win_rate,
-            round(avg(score), 1) AS average_score
+            round(avg(score)::numeric, 1) AS average_score
         FROM public.leads
         GROUP BY workspace_id;
 

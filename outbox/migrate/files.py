@@ -4,6 +4,7 @@ Two folders, one order by timestamp: `platform/` is the owner's schema, `fleet/`
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from outbox.migrate import statements
 
 # In a checkout beside the packages, in an installed wheel inside this one.
 _FOLDERS = (Path(__file__).resolve().parents[2] / "migrations", Path(__file__).resolve().parents[1] / "migrations")
+
+_CONCURRENTLY = re.compile(r"\bINDEX\s+CONCURRENTLY\s+IF\s+NOT\s+EXISTS\s+(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,12 @@ def load() -> list[Migration]:
     folder = next(folder for folder in _FOLDERS if folder.is_dir())
     paths = sorted(folder.glob("*/*.sql"), key=lambda path: path.name)
     return [_read(path) for path in paths]
+
+
+def index_built_by(statement: str) -> str | None:
+    """Return the name of the index that `statement` builds CONCURRENTLY; None for any other statement."""
+    found = _CONCURRENTLY.search(statement)
+    return found.group(1) if found else None
 
 
 def _read(path: Path) -> Migration:

@@ -8,9 +8,11 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
+
+from outbox.migrate.finding import Database
 
 LEASE_SECONDS = 60
 
@@ -27,31 +29,55 @@ class Busy(Exception):
     """Another migration is running on this database."""
 
 
+class Lease:
+    """A lease that is held, until it could not be renewed."""
+
+    def __init__(self, database: Database) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+        self._database = database
+        self._lost = threading.Event()
+
+    def take(self) -> bool:
+        """Take it, or renew it; False where another has it."""
+        parameters = {"holder": self.holder, "seconds": LEASE_SECONDS}
+        return self._database.execute(_TAKE, parameters).fetchone() is not None
+
+    def keep(self, done: threading.Event) -> None:
+        """Renew it until `done`, or until that fails."""
+        while not done.wait(LEASE_SECONDS / 4):
+            try:
+                kept = self.take()
+            except psycopg.Error:
+                kept = False
+            if not kept:
+                self._lost.set()
+                return
+
+    def check(self) -> None:
+        """Raise Busy where it was lost: another migration may have begun."""
+        if self._lost.is_set():
+            raise Busy("the lease on the migration was lost; run it again")
+
+    def give_back(self) -> None:
+        """End it; without a connection it runs out by itself."""
+        with suppress(psycopg.Error):
+            self._database.execute("DELETE FROM fleet.migration_lease WHERE holder = %s", (self.holder,))
+
+
 @contextmanager
-def held(database_url: str) -> Iterator[None]:
+def held(database_url: str) -> Iterator[Lease]:
     """Hold the lease; renew it from a thread with a connection of its own. Raises Busy."""
-    holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
-    done = threading.Event()
     with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as database:
-        if not _take(database, holder):
-            other = database.execute("SELECT holder, expires_at FROM fleet.migration_lease").fetchone()
-            raise Busy(
-                f"{other[0] if other else 'somebody'} is migrating; its lease ends {other[1] if other else 'soon'}"
-            )
-        renewal = threading.Thread(target=_renew, args=(database, holder, done), name="migration lease")
+        lease, done = Lease(database), threading.Event()
+        if not lease.take():
+            row = database.execute("SELECT holder, expires_at FROM fleet.migration_lease").fetchone()
+            holder, end = row or ("somebody", "soon")
+            raise Busy(f"{holder} is migrating; its lease ends {end}")
+        renewal = threading.Thread(target=lease.keep, args=(done,), name="migration lease", daemon=True)
         renewal.start()
         try:
-            yield
+            yield lease
         finally:
             done.set()
             renewal.join()
-            database.execute("DELETE FROM fleet.migration_lease WHERE holder = %s", (holder,))
-
-
-def _take(database: "psycopg.Connection[tuple[object, ...]]", holder: str) -> bool:
-    return database.execute(_TAKE, {"holder": holder, "seconds": LEASE_SECONDS}).fetchone() is not None
-
-
-def _renew(database: "psycopg.Connection[tuple[object, ...]]", holder: str, done: threading.Event) -> None:
-    while not done.wait(LEASE_SECONDS / 4):
-        _take(database, holder)
+            lease.give_back()

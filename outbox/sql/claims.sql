@@ -5,13 +5,9 @@
 -- is due, or all that is due is paused or claimed by another relay in this moment.
 -- Three short index ranges instead of one: in a single range by band, messages due next year in the urgent band would
 -- be read over and over before today's normal ones are found.
-WITH held AS (
-    SELECT coalesce(max(coalesce(p.due_before, 'infinity')), '-infinity') AS due_before
-    FROM fleet.pauses p
-    WHERE p.scope_key IN ('everything', 'channel:' || %(channel)s::text)
-      AND (p.until IS NULL OR p.until > fleet.now())
-),
-due AS MATERIALIZED (
+-- The channel is compared before it is used as text: so it takes the column's own type, which may be an enum, and the
+-- comparison keeps its index.
+WITH due AS MATERIALIZED (
     SELECT o.id
     FROM (VALUES (0), (1), (2)) AS bands (band)
     CROSS JOIN LATERAL (
@@ -21,7 +17,12 @@ due AS MATERIALIZED (
           AND o.channel = %(channel)s
           AND CASE WHEN o.priority > 0 THEN 0 WHEN o.priority < 0 THEN 2 ELSE 1 END = bands.band
           AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
-          AND coalesce(o.scheduled_at, o.created_at) >= (SELECT held.due_before FROM held)
+          AND coalesce(o.scheduled_at, o.created_at) >= (
+              SELECT coalesce(max(coalesce(p.due_before, 'infinity')), '-infinity')
+              FROM fleet.pauses p
+              WHERE p.scope_key IN ('everything', 'channel:' || %(channel)s::text)
+                AND (p.until IS NULL OR p.until > fleet.now())
+          )
           AND NOT EXISTS (
               SELECT
               FROM fleet.pauses p

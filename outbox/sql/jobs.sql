@@ -7,7 +7,7 @@ WITH due AS MATERIALIZED (
     SELECT j.id
     FROM public.job_queue j
     WHERE j.status = 'pending'
-      AND j.job_type = ANY (%(types)s::text[])
+      AND j.job_type::text = ANY (%(types)s::text[])
       AND coalesce(j.scheduled_at, j.created_at) <= fleet.now()
     ORDER BY coalesce(j.priority, 0) DESC, coalesce(j.scheduled_at, j.created_at)
     LIMIT %(limit)s

@@ -108,7 +108,7 @@ SELECT taken.status, count(*)
 FROM (
     SELECT j.status::text AS status
     FROM public.job_queue j
-    WHERE j.status IN ('pending', 'running') AND j.job_type = ANY (%(types)s::text[])
+    WHERE j.status IN ('pending', 'running') AND j.job_type::text = ANY (%(types)s::text[])
     LIMIT %(limit)s
 ) AS taken
 GROUP BY taken.status

@@ -30,7 +30,8 @@ def test_the_figures_are_true(home: Path) -> None:
         simulator = re.findall(r"simulator: (\S+)/stats", said)[0]
         told = json.loads(_document(demo.stdout))
         with psycopg.connect(database) as owner:
-            rows = dict(owner.execute("SELECT status, count(*) FROM channel_outbox GROUP BY status").fetchall())
+            counted = owner.execute("SELECT status, count(*) FROM channel_outbox GROUP BY status").fetchall()
+            rows: dict[str, int] = dict(counted)
             retried = owner.execute("SELECT count(*) FROM channel_outbox WHERE attempts > 1").fetchone()
         with urllib.request.urlopen(f"{simulator}/stats", timeout=30) as answer:
             totals = json.load(answer)["totals"]

@@ -2,6 +2,7 @@
 
 import random
 import time
+from functools import partial
 
 import psutil
 
@@ -28,7 +29,7 @@ def test_kills_at_random_moments_of_batches(scene: Scene) -> None:
         if child is not None:
             child.kill()
             killed += 1
-        until(lambda victim=child: _replaced(scene, victim))
+        until(partial(_replaced, scene, child))
 
     until(lambda: scene.all_are("sent"), patience_seconds=180)
 
@@ -36,8 +37,9 @@ def test_kills_at_random_moments_of_batches(scene: Scene) -> None:
     attempts = scene.owner.execute("SELECT count(*) FROM fleet.attempts WHERE outcome = 'unknown'").fetchone()
     again = [key for key in keys if key["requests"] > 1]
     print(
-        f"{killed} kills, {KILLS * PER_KILL} messages, accepted {resend['accepted']}, duplicates {resend['duplicates']}, "
-        f"keys with more than one request {len(again)} of {len(keys)}, attempts left unknown by a kill {attempts}"
+        f"{killed} kills, {KILLS * PER_KILL} messages, accepted {resend['accepted']}, "
+        f"duplicates {resend['duplicates']}, keys with more than one request {len(again)} of {len(keys)}, "
+        f"attempts left unknown by a kill {attempts}"
     )
     assert resend["accepted"] == KILLS * PER_KILL
     assert resend["duplicates"] == 0

@@ -33,6 +33,7 @@ OBSTACLES = {
         "ALTER TABLE job_queue DROP CONSTRAINT job_queue_pkey, ALTER id DROP NOT NULL, ADD UNIQUE (id)", "job_queue.id"
     ),
     "text keys": Obstacle("ALTER TABLE channel_outbox ALTER recipient_id TYPE text", "channel_outbox.recipient_id"),
+    "figures in words": Obstacle("ALTER TABLE deals ALTER value TYPE text", "deals.value"),
     "short status": Obstacle("ALTER TABLE channel_outbox ALTER status TYPE varchar(9)", "channel_outbox.status"),
     "padded status": Obstacle("ALTER TABLE channel_outbox ALTER status TYPE char(12)", "channel_outbox.status"),
     "narrow domain": Obstacle(

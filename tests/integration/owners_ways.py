@@ -91,6 +91,7 @@ WAYS = {
         CREATE PUBLICATION realtime FOR TABLE channel_outbox, job_queue;
         ALTER TABLE channel_outbox REPLICA IDENTITY FULL
     """,
+    "publication of everything": "CREATE PUBLICATION everything FOR ALL TABLES",
     "views": """
         CREATE VIEW open_messages AS SELECT id, status, channel, payload FROM channel_outbox WHERE status = 'scheduled';
         CREATE VIEW all_messages AS SELECT * FROM channel_outbox

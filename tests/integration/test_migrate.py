@@ -4,7 +4,6 @@ On every version of PostgreSQL that this machine has.
 """
 
 import psycopg
-import pytest
 
 from outbox.migrate import files
 from outbox.migrate.runner import connected, migrate
@@ -95,18 +94,6 @@ def test_a_second_run_on_the_owners_database_changes_nothing(any_database: str) 
     before = dump(any_database)
     assert run(any_database) == []
     assert dump(any_database) == before
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_each_way_of_an_owner_is_served(empty_database: str, way: str) -> None:
-    with psycopg.connect(empty_database, autocommit=True) as database:
-        prepared(database, way)
-        columns = columns_of(database)
-        rows = rows_of(database, columns)
-        run(empty_database)
-        assert rows_of(database, columns) == rows
-        assert problems(database) == []
-        assert run(empty_database) == []
 
 
 def test_nobody_gets_a_right_that_the_owner_withheld(empty_database: str) -> None:

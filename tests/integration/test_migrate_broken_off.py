@@ -74,9 +74,7 @@ def killed(database_url: str, chance: random.Random) -> bool:
     return all(said)
 
 
-def test_a_migration_that_is_killed_again_and_again_ends_the_same(
-    empty_database: str, another_database: str
-) -> None:
+def test_a_migration_that_is_killed_again_and_again_ends_the_same(empty_database: str, another_database: str) -> None:
     for url in (empty_database, another_database):
         prepare(url)
     with connected(empty_database) as database:

@@ -60,6 +60,15 @@ def test_the_fleet_sees_every_row_of_the_tables_that_it_reads(owner: psycopg.Con
             assert owner.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (1,), table
 
 
+def test_where_everything_is_published_everything_can_still_be_deleted(owner: psycopg.Connection) -> None:
+    owner.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+    with owner.transaction():
+        owner.execute("SET LOCAL ROLE fleet")
+        for table, rights in held(owner, "fleet").items():
+            if "DELETE" in rights:
+                owner.execute(f"DELETE FROM {table}".encode())
+
+
 def test_functions_with_their_owners_rights_trust_no_search_path(owner: psycopg.Connection) -> None:
     query = """
         SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_language l ON l.oid = prolang

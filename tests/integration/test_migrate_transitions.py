@@ -1,6 +1,6 @@
-"""A migrated database of an owner works: every transition of messages and jobs, by the fleet's own functions."""
+"""An owner's database, whatever its ways: its rows are kept, and every transition of messages and jobs works."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import psycopg
@@ -11,11 +11,13 @@ from config.database import Pool, pool
 from config.settings import load
 from outbox import batches, claims, jobs, overview, search, starts
 from outbox.migrate.runner import migrate
+from outbox.migrate.verify import problems
 from outbox.settlements import Ended, settle
 from outbox.states import Status
 from tests.factories import attempts_of, insert, pause, status_of, travel
 from tests.started import claimed, start
 
+from .fingerprints import columns_of, rows_of
 from .other_servers import EMBEDDED
 from .owners_database import fill, make
 from .owners_ways import WAYS
@@ -28,29 +30,30 @@ Owner = psycopg.Connection
 
 
 @pytest.fixture
-def way() -> str:
-    return "check on status"
-
-
-@pytest.fixture
-def owner(any_database: str, way: str) -> Iterator[Owner]:
-    """The owner of a migrated database that was made in the way that the test names."""
+def owner(any_database: str) -> Iterator[Owner]:
+    """The owner of a database as the description has it, with rows."""
     with psycopg.connect(any_database, autocommit=True) as connection:
         make(connection)
         fill(connection, messages=20)
-        connection.execute(WAYS[way].encode())
-        migrate(any_database, lambda _line: None)
         yield connection
 
 
-@pytest.fixture
-async def fleet(any_database: str, owner: Owner) -> AsyncIterator[Pool]:
-    async with pool(load({}), any_database, size=2, process="test") as opened:
-        yield opened
+@pytest.mark.parametrize(("server", "way"), EVERYWHERE, indirect=["server"])
+async def test_an_owners_database_is_kept_and_works(any_database: str, owner: Owner, way: str) -> None:
+    owner.execute(WAYS[way].encode())
+    columns = columns_of(owner)
+    rows = rows_of(owner, columns)
+
+    assert migrate(any_database, lambda _line: None)
+
+    assert rows_of(owner, columns) == rows
+    assert problems(owner) == []
+    assert migrate(any_database, lambda _line: None) == []
+    async with pool(load({}), any_database, size=2, process="test") as fleet:
+        await _every_transition(fleet, owner)
 
 
-@pytest.mark.parametrize(("server", "way"), EVERYWHERE, indirect=True)
-async def test_every_transition(fleet: Pool, owner: Owner) -> None:
+async def _every_transition(fleet: Pool, owner: Owner) -> None:
     assert await claims.reject_unclaimable(fleet, list(Channel), limit=10) == 2, "each tenant has one without channel"
     await _claimed_and_given_back(fleet, owner)
     await _refused_at_the_start(fleet, owner)

@@ -124,7 +124,8 @@ async def test_it_outlives_a_database_that_goes_away(
     async with paced(ledger, settings, database_url, source) as waker:
         await eventually(lambda: waker.proved)
         owner.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         before = source.asked
         insert(owner)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from outbox.migrate import expected
 from outbox.migrate.findings import find
 from outbox.migrate.runner import Blocked, connected, migrate, plan
 from outbox.migrate.verify import problems
@@ -13,7 +14,7 @@ from .fingerprints import dump
 from .owners_database import fill, make
 from .owners_obstacles import OBSTACLES, UNSERVED
 from .owners_ways import WAYS
-from .platform_tables import Database
+from .platform_tables import TABLES, Database, described_columns
 
 
 @pytest.fixture
@@ -58,6 +59,16 @@ def test_what_cannot_be_served_is_named(database: Database, empty_database: str,
     before = dump(empty_database)
     assert subject in [finding.subject for finding in blocked(empty_database).findings]
     assert dump(empty_database) == before
+
+
+def test_what_is_expected_is_what_the_description_says() -> None:
+    described = {(table, name): kind for table, name, kind in described_columns()}
+    long_names = {"timestamptz": "timestamp with time zone"}
+    assert expected.COLUMNS.keys() == TABLES.keys()
+    for table, columns in expected.COLUMNS.items():
+        for name in columns.keys() - expected.ADDED.get(table, {}).keys():
+            kind = described[table, name]
+            assert long_names.get(kind, kind) in columns[name], (table, name)
 
 
 def test_everything_that_blocks_is_told_at_once(database: Database, empty_database: str) -> None:

@@ -4,7 +4,9 @@ On a server of their own for each version, because roles belong to the whole ser
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -25,6 +27,8 @@ from .owners_database import fill, make
 ROLES = ("fleet", "anon", "authenticated", "service_role")
 LIMITS = ("statement_timeout", "lock_timeout")
 
+Owned = Callable[..., str]
+
 
 @pytest.fixture(scope="module", params=other_servers.VERSIONS)
 def lone_server(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -32,29 +36,24 @@ def lone_server(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-Role = Callable[..., str]
-
-
 @pytest.fixture
-def owned(lone_server: str) -> Iterator[Callable[[str], str]]:
+def owned(lone_server: str) -> Iterator[Owned]:
     """Makes a database that belongs to a new role with these attributes, and the owner's tables in it: its URL."""
-    opened = []
+    roles = [*ROLES, "stranger"]
 
-    def make_one(attributes: str, *, role: str = "owner_1") -> str:
-        ask(lone_server, f"CREATE ROLE {role} LOGIN {attributes}")
-        database = other_servers.database(lone_server, role)
-        opened.append((database, role))
-        url = as_role(database.__enter__(), role)
-        with psycopg.connect(url, autocommit=True) as connection:
-            make(connection)
-            fill(connection, messages=20)
-        return url
+    with ExitStack() as databases:
 
-    yield make_one
-    for database, _ in reversed(opened):
-        database.__exit__(None, None, None)
-    for role in [*(role for _, role in opened), *ROLES, "stranger"]:
-        ask(lone_server, f"DROP ROLE IF EXISTS {role}")
+        def make_one(attributes: str, *, role: str = "owner_1") -> str:
+            roles.append(role)
+            ask(lone_server, f"CREATE ROLE {role} LOGIN {attributes}")
+            url = as_role(databases.enter_context(other_servers.database(lone_server, role)), role)
+            with psycopg.connect(url, autocommit=True) as connection:
+                make(connection)
+                fill(connection, messages=20)
+            return url
+
+        yield make_one
+    ask(lone_server, *(f"DROP ROLE IF EXISTS {role}" for role in roles))
 
 
 def as_role(url: str, role: str) -> str:
@@ -83,13 +82,12 @@ async def works(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as owner:
         id_ = insert(owner)
         async with pool(load({}), url, size=1, process="test") as fleet:
-            token = "00000000-0000-0000-0000-000000000001"
-            claimed = await claims.claim(fleet, Channel.EMAIL, limit=9, token=token, lease_seconds=60)  # type: ignore[arg-type]
+            claimed = await claims.claim(fleet, Channel.EMAIL, limit=9, token=uuid4(), lease_seconds=60)
         assert claimed == [str(id_)]
         assert status_of(owner, id_) == "queued"
 
 
-async def test_an_owner_who_may_create_roles_needs_nobody(owned: Callable[..., str]) -> None:
+async def test_an_owner_who_may_create_roles_needs_nobody(owned: Owned) -> None:
     url = owned("CREATEROLE")
     migrate(url, lambda _line: None)
     await works(url)
@@ -100,7 +98,7 @@ async def test_an_owner_who_may_create_roles_needs_nobody(owned: Callable[..., s
         assert problems(database) == []
 
 
-async def test_an_owner_who_may_not_is_told_what_to_ask_for(owned: Callable[..., str]) -> None:
+async def test_an_owner_who_may_not_is_told_what_to_ask_for(owned: Owned) -> None:
     url = owned("")
     before = dump(as_role(url, "postgres"))
     findings = blocking(url)
@@ -111,7 +109,7 @@ async def test_an_owner_who_may_not_is_told_what_to_ask_for(owned: Callable[...,
     await works(url)
 
 
-async def test_the_second_owner_on_a_server_asks_for_the_fleets_role(owned: Callable[..., str]) -> None:
+async def test_the_second_owner_on_a_server_asks_for_the_fleets_role(owned: Owned) -> None:
     migrate(owned("CREATEROLE"), lambda _line: None)
     url = owned("", role="owner_2")
     findings = blocking(url)
@@ -123,7 +121,7 @@ async def test_the_second_owner_on_a_server_asks_for_the_fleets_role(owned: Call
     await works(url)
 
 
-def test_a_stranger_is_told_whose_tables_they_are(owned: Callable[..., str], lone_server: str) -> None:
+def test_a_stranger_is_told_whose_tables_they_are(owned: Owned, lone_server: str) -> None:
     url = owned("CREATEROLE")
     migrate_as = as_role(url, "stranger")
     ask(lone_server, "CREATE ROLE stranger LOGIN CREATEROLE")
@@ -133,7 +131,7 @@ def test_a_stranger_is_told_whose_tables_they_are(owned: Callable[..., str], lon
     assert "belongs to owner_1" in next(one for one in findings if one.subject == "channel_outbox").problem
 
 
-def test_rows_that_a_migration_would_not_see_block(owned: Callable[..., str]) -> None:
+def test_rows_that_a_migration_would_not_see_block(owned: Owned) -> None:
     url = owned("CREATEROLE")
     ask(url, "ALTER TABLE channel_outbox FORCE ROW LEVEL SECURITY")
     findings = blocking(url)
@@ -142,7 +140,15 @@ def test_rows_that_a_migration_would_not_see_block(owned: Callable[..., str]) ->
     migrate(url, lambda _line: None)
 
 
-def test_limits_of_the_role_do_not_break_an_index_build_off(owned: Callable[..., str], lone_server: str) -> None:
+def test_cron_jobs_that_may_not_be_read_are_no_obstacle(owned: Owned) -> None:
+    url = owned("CREATEROLE")
+    ask(as_role(url, "postgres"), "CREATE SCHEMA cron", "CREATE TABLE cron.job (command text)")
+    migrate(url, lambda _line: None)
+    with connected(url) as database:
+        assert problems(database) == []
+
+
+def test_limits_of_the_role_do_not_break_an_index_build_off(owned: Owned, lone_server: str) -> None:
     url = owned("CREATEROLE")
     ask(lone_server, *(f"ALTER ROLE owner_1 SET {limit} = '20s'" for limit in LIMITS))
     shown = "SELECT setting FROM pg_settings WHERE name = ANY (%s)"

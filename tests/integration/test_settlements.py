@@ -130,7 +130,7 @@ async def test_a_vendor_id_that_stands_already_costs_only_its_own_answer(
     assert owner.execute("SELECT count(*) FROM fleet.batches").fetchone() == (0,)
 
 
-POISONS = (
+POISONS: tuple[object, ...] = (
     {"text": "a\x00b"}, {"text": "\ud800"}, {"number": math.nan}, {"number": math.inf}, {"\x00": 1},
     {"huge": 10**400}, {"long": "x" * 100_000}, [[[]]] * 3, "text", 5, True, {"bytes": b"\x00"},
 )  # fmt: skip

@@ -96,7 +96,8 @@ async def test_a_refusal_at_the_start(
             await connection.execute("UPDATE channel_outbox SET expires_at = now() WHERE id = %s", (refused,))
     elif refusal == "suppressed":
         owner.execute(
-            "INSERT INTO fleet.suppressions (workspace_id, channel, address, reason, source) VALUES (%s, 'email', %s, '', '')",
+            "INSERT INTO fleet.suppressions (workspace_id, channel, address, reason, source)"
+            " VALUES (%s, 'email', %s, '', '')",
             (workspace, "person@resend.dev"),
         )
     else:
@@ -120,7 +121,8 @@ async def test_suppressions_are_of_a_workspace_and_a_channel(ledger: Pool, owner
     ):
         own = uuid4()
         owner.execute(
-            "INSERT INTO fleet.suppressions (workspace_id, channel, address, reason, source, expires_at) VALUES (%s, %s, %s, '', '', %s)",
+            "INSERT INTO fleet.suppressions (workspace_id, channel, address, reason, source, expires_at)"
+            " VALUES (%s, %s, %s, '', '', %s)",
             (workspace or own, channel, "person@resend.dev", until),
         )
         id_ = insert(owner, workspace_id=own, recipient_email="person@resend.dev")
