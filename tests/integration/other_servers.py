@@ -1,4 +1,4 @@
-"""PostgreSQL in the versions beside the embedded one: Debian's 15, and 17 where POSTGRES_17_BIN names its binaries.
+"""PostgreSQL in the versions beside the embedded one: Debian's 15, and 17 when POSTGRES_17_BIN names its binaries.
 
 Owns how such a server is made, started and ended. It listens on a unix socket in a temporary folder only, keeps
 nothing, and dies with the process that started it.
@@ -24,7 +24,7 @@ from config.embedded.account import Account, choose
 from config.process import signal_when_parent_dies
 
 EMBEDDED = "embedded"
-VERSIONS = (EMBEDDED, "15", "17")
+VERSIONS = (EMBEDDED, "15", "17") if "POSTGRES_17_BIN" in os.environ else (EMBEDDED, "15")
 START_SECONDS = 60.0
 _SETTINGS = {
     "listen_addresses": "",
