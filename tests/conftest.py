@@ -82,6 +82,15 @@ def database_url(servers: Servers, template: str) -> Iterator[str]:
     _drop(servers, name)
 
 
+@pytest.fixture(scope="module")
+def module_database_url(servers: Servers, template: str) -> Iterator[str]:
+    """The superuser URL of a migrated database that the tests of one module share, for what is dear to fill."""
+    name = f"test_{uuid4().hex[:12]}"
+    _create(servers, name, template)
+    yield servers.named(name)
+    _drop(servers, name)
+
+
 @pytest.fixture
 def redis_url(servers: Servers) -> Iterator[str]:
     """An empty Redis; tests that use it do not run side by side in one session."""
