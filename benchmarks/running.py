@@ -19,6 +19,8 @@ from outbox.migrate import runner
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 60.0
+OURS = ("FLEET_", "DATABASE_", "REDIS_", "SENTRY_", *(f"{name.upper()}_" for name in CATALOG))
+"""How the variables begin that configure a fleet."""
 
 
 @dataclass(slots=True)
@@ -80,8 +82,7 @@ def module(*arguments: str) -> Iterator[str]:
 
 def fleet(database_url: str, redis_url: str, vendor_url: str, settings: Mapping[str, str] | None = None) -> Fleet:
     """Return a fleet whose vendors are all at one address; nothing of it runs yet."""
-    ours = ("FLEET_", "DATABASE_", "REDIS_", "SENTRY_", *(f"{name.upper()}_" for name in CATALOG))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environment = {
         **kept,
         "PYTHONPATH": str(ROOT),

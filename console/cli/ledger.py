@@ -5,22 +5,24 @@ import getpass
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import psycopg
-
 from config import log, servers
 from config.database import Pool, pool
 from config.settings import load
+from outbox import readiness
 
 _Result = TypeVar("_Result")
 
 
 def with_ledger(work: Callable[[Pool], Awaitable[_Result]]) -> _Result:
-    """Run `work` with a pool that acts as the fleet, on the servers that the environment or FLEET_HOME names."""
+    """Run `work` with a pool that acts as the fleet, on the servers that the environment or FLEET_HOME names.
+
+    Raises NotReady where the database is not one that this version can work on.
+    """
     settings = load()
     log.configure("error", settings.log_format, process="cli")
 
     async def run(database_url: str) -> _Result:
-        await (await psycopg.AsyncConnection.connect(database_url, connect_timeout=10)).close()
+        await readiness.check(settings, database_url)
         opened = pool(settings, database_url, size=1, process="cli")
         async with opened:
             return await work(opened)

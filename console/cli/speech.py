@@ -19,6 +19,7 @@ from rich.table import Table
 from config import version
 from config.embedded.errors import EmbeddedError
 from config.settings import SettingsError
+from outbox.readiness import NotReady
 
 
 class Exit(IntEnum):
@@ -52,8 +53,8 @@ class FleetGroup(click.Group):
             fail("interrupted", Exit.INTERRUPTED)
         except (SettingsError, EmbeddedError) as error:
             fail(str(error), Exit.USAGE)
-        except psycopg.errors.UndefinedTable:
-            fail("this database is not migrated; run: fleet db migrate", Exit.FAILED)
+        except NotReady as error:
+            fail(str(error), Exit.FAILED)
         except (psycopg.OperationalError, PoolTimeout) as error:
             fail(f"PostgreSQL does not answer at DATABASE_URL ({first_line(error)})", Exit.FAILED)
         except redis.RedisError as error:

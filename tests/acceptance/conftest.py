@@ -7,13 +7,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
-from benchmarks.running import Fleet, fleet, module, until
+from benchmarks.running import OURS, ROOT, Fleet, fleet, module, until
 from tests.conftest import Servers
 
 FULL = os.environ.get("FULL") == "1"
@@ -65,6 +66,20 @@ class Scene:
 
 
 @pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A FLEET_HOME that is not there yet, where another account may reach it: as root the servers run as one."""
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    return tmp_path / "home"
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """This process's environment without what configures a fleet, and with these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return {**kept, "FLEET_HOME": str(home), "PYTHONPATH": str(ROOT), **variables}
+
+
+@pytest.fixture
 def scene(servers: Servers, database_url: str, redis_url: str, owner: psycopg.Connection) -> Iterator[Scene]:
     """A fleet of which nothing runs yet; `scene.fleet.start` starts its processes. Leases are short."""
     with ExitStack() as stack:
@@ -86,3 +101,12 @@ def ended_with(process: Any, patience_seconds: float = 30) -> int:
     """Ask a process to end, and return its exit code."""
     process.send_signal(signal.SIGTERM)
     return int(process.wait(patience_seconds))
+
+
+def processes_of(home: Path) -> list[str]:
+    """The command lines of whatever still runs under a FLEET_HOME."""
+    return [
+        " ".join(process.info["cmdline"] or ())
+        for process in psutil.process_iter(["cmdline"])
+        if str(home) in " ".join(process.info["cmdline"] or ())
+    ]

@@ -9,7 +9,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.acceptance.test_up import environment, fleet
+from tests.acceptance.conftest import environment
+from tests.acceptance.test_up import fleet
 from tests.factories import insert, status_of
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.running import ROOT
-from tests.acceptance.test_up import _processes_of, environment, home
-
-__all__ = ["home"]
+from tests.acceptance.conftest import environment, processes_of
 
 MESSAGES = 400
 
@@ -51,7 +49,7 @@ def test_the_figures_are_true(home: Path) -> None:
     assert total["failed"] > 0
     assert total["retried"] > 0
     assert set(told) == {"email", "sms", "voice", "total"}
-    assert not _processes_of(home)
+    assert not processes_of(home)
 
 
 def _document(stream: object) -> str:

@@ -1,7 +1,6 @@
 """`fleet up`: a fresh folder, one command, and rows by plain SQL arrive."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,21 +10,13 @@ from pathlib import Path
 
 import psutil
 import psycopg
-import pytest
 
 from benchmarks.load import insert
 from benchmarks.running import ROOT, until
 from config import embedded
-from config.catalog import CATALOG
-from tests.acceptance.conftest import FULL
+from tests.acceptance.conftest import FULL, environment, processes_of
 
 MESSAGES = 10_000 if FULL else 1_000
-PREFIXES = ("FLEET_", "DATABASE_", "REDIS_", *(f"{name.upper()}_" for name in CATALOG))
-
-
-def environment(home: Path, **variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
-    return {**kept, "FLEET_HOME": str(home), "PYTHONPATH": str(ROOT), **variables}
 
 
 def fleet(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -33,14 +24,6 @@ def fleet(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[s
     ended = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     print(ended.stdout, ended.stderr)
     return ended
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    return tmp_path / "home"
 
 
 def test_from_nothing_to_delivered(home: Path) -> None:
@@ -71,7 +54,7 @@ def test_from_nothing_to_delivered(home: Path) -> None:
         up.send_signal(signal.SIGINT)
         assert up.wait(60) == 0
         up.stderr.close()
-    assert not _processes_of(home)
+    assert not processes_of(home)
 
 
 def test_without_servers_other_commands_say_what_to_do(home: Path) -> None:
@@ -142,11 +125,3 @@ def _a_dead_scheduler_is_started_again(up: int) -> None:
 def _count(owner: psycopg.Connection, condition: str) -> int:
     row = owner.execute(f"SELECT count(*) FROM channel_outbox WHERE {condition}".encode()).fetchone()
     return int(row[0]) if row else 0
-
-
-def _processes_of(home: Path) -> list[str]:
-    return [
-        " ".join(process.info["cmdline"] or ())
-        for process in psutil.process_iter(["cmdline"])
-        if str(home) in " ".join(process.info["cmdline"] or ())
-    ]

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from benchmarks.running import ROOT, until
-from tests.acceptance.test_up import environment
+from tests.acceptance.conftest import environment
 from tests.factories import insert, pause
 
 
