@@ -11,6 +11,7 @@ COPY --from=build /venv /venv
 COPY config config
 COPY console console
 COPY migrations migrations
+COPY admission admission
 COPY outbox outbox
 COPY providers providers
 COPY scheduler scheduler

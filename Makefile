@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := config outbox providers scheduler workers console simulator
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-full check lint format types imports coverage bench up lock clean
@@ -49,9 +48,9 @@ imports: setup ## the layers, by import-linter
 
 coverage: setup ## branch coverage of the ledger, the workers, the providers and the scheduler
 	@PYTHONPATH=. $(BIN)/python -m pytest -q --cov --cov-report= $(ARGS)
-	@for package in outbox workers providers scheduler; do \
+	@for package in outbox workers providers scheduler admission; do \
 		echo "$$package: $$($(BIN)/coverage report --include="$$package/*" --format=total) %"; done
-	@$(BIN)/coverage report --include="outbox/*,workers/*,providers/*,scheduler/*" --fail-under=90
+	@$(BIN)/coverage report --include="outbox/*,workers/*,providers/*,scheduler/*,admission/*" --fail-under=90
 
 bench: setup ## speed beside a bare loop, latency and cost when idle (ARGS=--short to see that it works)
 	@PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)

@@ -19,6 +19,8 @@ from uuid import UUID
 
 from config.channels import Channel
 from config.settings import VendorSettings
+from providers.callbacks import Callback, Event, Malformed
+from providers.lookup import Page, Question
 
 PROVIDER_WIDE = UUID(int=0)
 """Stands for the environment's account wherever a tenant id is expected."""
@@ -129,7 +131,8 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     message_ids: tuple[UUID, ...]
-    """The messages it carries, in the order in which the vendor answers."""
+    """The messages it carries, in the order in which the vendor answers; none in a look-up."""
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,29 @@ class Provider(ABC):
         """Join the parts that travel in one request; a vendor without a batch endpoint gets one at a time."""
         (part,) = parts
         return part.body
+
+    def lookup_request(self, question: Question, account: Account, page: str | None = None) -> Request:
+        """Ask the vendor what it accepted; `page` is the last page's `next_page`. For vendors that can be asked."""
+        raise NotImplementedError(f"{self.name} cannot be asked")
+
+    def lookup_page(self, question: Question, response: Response) -> Page:
+        """Read one page of the vendor's answer; what it shows beyond the question is left out. Raises SendError."""
+        raise NotImplementedError(f"{self.name} cannot be asked")
+
+    def digest(self, body: bytes, path: str = "") -> str | None:
+        """Digest the content of a rendered message as `Record.digest` does; None where a record never shows it."""
+        return None
+
+    def verify(self, callback: Callback, account: Account, *, now: float) -> None:
+        """Check a callback's signature against the account's secret. Raises BadSignature and Malformed.
+
+        `now` is the time in seconds since the epoch. Constant time in the secret.
+        """
+        raise Malformed(f"{self.name} sends no callbacks")
+
+    def parse(self, callback: Callback) -> Sequence[Event]:
+        """Say what a verified callback tells. Raises Malformed."""
+        raise Malformed(f"{self.name} sends no callbacks")
 
 
 def attempt_id(send_key: UUID, message_id: UUID) -> UUID:

@@ -29,10 +29,11 @@ class Client:
             auto_decompress=True,
         )
 
-    async def post(self, request: Request) -> Response:
+    async def send(self, request: Request) -> Response:
         """Send one request. Raises Later where nothing can have left, Unknown where it may have arrived."""
         try:
-            async with self._session.post(
+            async with self._session.request(
+                request.method,
                 URL(request.url, encoded=True),
                 data=request.body,
                 headers=request.headers,

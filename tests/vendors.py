@@ -71,7 +71,7 @@ class Vendors:
         """Send messages in one request; what became of each, as the worker learns it."""
         request = request_of(name, *messages, account=account_of(name, self.url, **credentials))
         try:
-            return list(PROVIDERS[name].outcomes(request, await self.client.post(request)))
+            return list(PROVIDERS[name].outcomes(request, await self.client.send(request)))
         except SendError as error:
             return [error] * len(messages)
 

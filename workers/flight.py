@@ -11,12 +11,12 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
+from admission.accounts import Accounts
 from config import log
 from config.catalog import CATALOG
 from outbox.settlements import Ended
 from providers.base import Halted, Later, Outcome, Provider, Request, SendError, Unknown
 from providers.client import Client
-from workers.accounts import Accounts
 from workers.budget import Budget
 from workers.outcomes import Flight, Sending, fold, settlement
 from workers.settle import Flusher
@@ -87,7 +87,7 @@ class Sender:
             reason = "its lease was nearly over when its turn came"
             return [Later("withheld", reason, after_seconds=0, counted=False)] * len(request.message_ids)
         try:
-            response = await self._client.post(request)
+            response = await self._client.send(request)
             return batch.provider.outcomes(request, response)
         except SendError as error:
             return [error] * len(request.message_ids)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from admission.accounts import HALT_SECONDS
 from outbox.retry import Policy
 from outbox.settlements import Settlement
 from outbox.states import ErrorClass, Status
 from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, Unknown
-from workers.accounts import HALT_SECONDS
 from workers.lease import Lease
 
 

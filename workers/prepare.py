@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
+from admission.accounts import Resolved
 from config.catalog import BUNDLE_SIZE_LIMIT, CATALOG
 from config.channels import CHANNELS, Channel
 from outbox.addresses import Allowed, NotAnAddress, normalise
 from outbox.starts import PAYLOAD_LIMIT_BYTES, Claimed
 from providers.base import PROVIDER_WIDE, Account, Halted, Message, Part, Provider, Rejected, SendError, attempt_id
-from workers.accounts import Resolved
 
 TRAVELS_ALONE = frozenset({"batch_refused"})
 """Error codes of a message's last attempt after which it no longer shares a request."""

@@ -6,12 +6,12 @@ the vendor keeps keys. The vendor then answers as it did, or would have, the fir
 
 from uuid import UUID
 
+from admission.accounts import HALT_SECONDS
 from config import log
 from config.channels import Channel
 from outbox import batches
 from outbox.retry import Policy
 from providers.base import PROVIDER_WIDE, Account, Halted
-from workers.accounts import HALT_SECONDS
 from workers.compose import restored
 from workers.flight import LiveBatch
 from workers.lease import Lease

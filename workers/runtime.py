@@ -13,6 +13,7 @@ from uuid import uuid4
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
+from admission.accounts import Accounts
 from config import log, version
 from config.clock import boottime
 from config.database import Pool, pool
@@ -23,7 +24,6 @@ from outbox.readiness import wait_until_ready
 from providers import registry
 from providers.base import Provider
 from providers.client import Client
-from workers.accounts import Accounts
 from workers.budget import Budget
 from workers.flight import Sender
 from workers.lease import Lease

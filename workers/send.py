@@ -7,10 +7,10 @@ go on beside it, and the lease in the ledger stands for them.
 from collections.abc import Sequence
 from uuid import UUID
 
+from admission.accounts import HALT_SECONDS
 from config.channels import CHANNELS, Channel
 from outbox import starts
 from outbox.retry import Policy
-from workers.accounts import HALT_SECONDS
 from workers.compose import Composed, Composition, requests_of
 from workers.flight import LiveBatch
 from workers.outcomes import Flight, Sending

@@ -37,7 +37,7 @@ async def outcome_at(client: Client, url: str, name: str = "resend") -> Outcome:
     """Send one message to whatever listens at `url`."""
     request = request_of(name, message_for(name), account=account_of(name, url))
     try:
-        (outcome,) = PROVIDERS[name].outcomes(request, await client.post(request))
+        (outcome,) = PROVIDERS[name].outcomes(request, await client.send(request))
     except SendError as error:
         return error
     return outcome

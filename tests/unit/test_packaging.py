@@ -1,6 +1,7 @@
 """Procfile, Compose file, environment file and Dockerfile say what the code says."""
 
 import re
+import tomllib
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,8 @@ QUEUES = {*(channel.value for channel in served_channels()), JOBS_QUEUE}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
 
 
 def variables() -> set[str]:
@@ -74,7 +77,7 @@ def test_compose_names_the_versions_we_test_on() -> None:
 
 def test_the_image_has_every_package_and_the_migrations() -> None:
     copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
-    assert copied == {"config", "console", "migrations", "outbox", "providers", "scheduler", "simulator", "workers"}
+    assert copied == PACKAGES | {"migrations"}
     assert "--require-hashes -r requirements-run.lock" in DOCKERFILE
 
 
