@@ -57,6 +57,11 @@ def replay_actor_name(channel: Channel) -> str:
     return f"replay_{channel.value}"
 
 
+def look_up_actor_name(channel: Channel) -> str:
+    """Name the actor that asks a vendor what became of messages of this channel."""
+    return f"look_up_{channel.value}"
+
+
 RUN_JOB_ACTOR = "run_job"
 """The actor that runs one job."""
 

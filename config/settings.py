@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.catalog import BUNDLE_SIZE_LIMIT
+from config.channels import Channel
 from config.seal import Keyring
 
 PREFIX = "FLEET_"
@@ -118,9 +119,23 @@ class Settings(_Environment):
     default_limits: Literal["on", "off"] = Field("on", validation_alias="FLEET_DEFAULT_LIMITS")
     reconcile_grace_seconds: float = Field(60.0, ge=0, validation_alias="FLEET_RECONCILE_GRACE_SECONDS")
     reconcile_horizon_seconds: float = Field(900.0, ge=0, validation_alias="FLEET_RECONCILE_HORIZON_SECONDS")
+    resend_after_absent: Annotated[frozenset[Channel], NoDecode] = Field(
+        frozenset(Channel), validation_alias="FLEET_RESEND_AFTER_ABSENT"
+    )
     secret_key: SecretStr | None = Field(None, validation_alias="FLEET_SECRET_KEY")
     console_auth: str | None = Field(None, validation_alias="FLEET_CONSOLE_AUTH")
     allowed_recipients: str | None = Field(None, validation_alias="FLEET_ALLOWED_RECIPIENTS")
+
+    @field_validator("resend_after_absent", mode="before")
+    @classmethod
+    def _channels(cls, value: Any) -> Any:
+        """Read `on`, `off`, or the channels for which it is on."""
+        if not isinstance(value, str):
+            return value
+        named = {"on": list(Channel), "off": []}.get(value, [name.strip() for name in value.split(",")])
+        if unknown := sorted(set(named) - set(Channel)):
+            raise ValueError(f"must be on, off or channels such as sms,voice; there is no {', '.join(unknown)}")
+        return frozenset(map(Channel, named))
 
     @field_validator("home", mode="after")
     @classmethod

@@ -12,6 +12,7 @@ import orjson
 from config.channels import Channel
 from config.database import Pool, run
 from outbox.queries import load
+from outbox.unknowns import ASKABLE
 
 _SQL = load("batches")
 
@@ -55,6 +56,7 @@ async def expire(pool: Pool, idempotent: Collection[str], *, margin_seconds: flo
         pool,
         _SQL["expire"],
         idempotent=list(idempotent),
+        askable=ASKABLE,
         margin_seconds=margin_seconds,
         replay_seconds=REPLAY_WINDOW_SECONDS,
         limit=limit,
@@ -92,8 +94,8 @@ async def postpone_replays(pool: Pool, send_keys: Sequence[UUID], token: UUID, *
 
 
 async def close_old(pool: Pool) -> int:
-    """End the replays of batches that the vendor may have forgotten; their members stay unknown."""
-    return len(await run(pool, _SQL["close"], replay_seconds=REPLAY_WINDOW_SECONDS))
+    """End the replays of batches that the vendor may have forgotten; their members stay unknown, for a look-up."""
+    return len(await run(pool, _SQL["close"], replay_seconds=REPLAY_WINDOW_SECONDS, askable=ASKABLE))
 
 
 async def mark_orphans(pool: Pool, *, lease_seconds: float, limit: int) -> int:

@@ -7,7 +7,7 @@ nothing.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from config.database import Pool, run
 from outbox import storable
 from outbox.queries import load
 from outbox.states import Status
+from outbox.unknowns import ASKABLE, IDEMPOTENT
 
 _SQL = load("starts")["settle"]
 
@@ -37,6 +38,10 @@ class Settlement:
     """accepted, rejected, later, unknown or halted."""
     provider: str
     account: str
+    account_tenant_id: UUID
+    """Whose credentials; the nil id for the environment's."""
+    address: str | None = None
+    """Normalised; where the outcome is unknown, the vendor is asked about it."""
     sender: str | None = None
     response: Any = None
     """The vendor's answer, as it came; made storable on its way in."""
@@ -97,6 +102,8 @@ async def _write(pool: Pool, settlements: Sequence[Settlement], ended: Sequence[
         finished=_json(finished),
         kept=_json(kept),
         worker=worker,
+        askable=ASKABLE,
+        idempotent=IDEMPOTENT,
     )
     return {UUID(row[0]) for row in rows}
 
@@ -110,6 +117,8 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "outcome": settlement.outcome,
         "provider": settlement.provider,
         "account": settlement.account,
+        "account_tenant_id": settlement.account_tenant_id,
+        "address": settlement.address,
         "sender": settlement.sender,
         "response": storable.answer(settlement.response) if settlement.response is not None else None,
         "provider_message_id": _text(settlement.provider_message_id),
@@ -130,23 +139,12 @@ def _text(value: str | None) -> str | None:
 
 def _without_answer(settlement: Settlement) -> Settlement:
     """Keep what we decided ourselves; drop everything that the vendor wrote."""
-    return Settlement(
-        id=settlement.id,
-        send_key=settlement.send_key,
-        lease=settlement.lease,
-        status=settlement.status,
-        outcome=settlement.outcome,
-        provider=settlement.provider,
-        account=settlement.account,
+    return replace(
+        settlement,
         response={"unstorable": True},
-        error_class=settlement.error_class,
+        provider_message_id=None,
         error_code="unstorable_answer",
         error_message="the vendor's answer could not be stored",
-        http_status=settlement.http_status,
-        counted=settlement.counted,
-        delay_seconds=settlement.delay_seconds,
-        elapsed_seconds=settlement.elapsed_seconds,
-        settled_at=settlement.settled_at,
     )
 
 

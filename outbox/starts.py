@@ -17,6 +17,8 @@ from outbox.queries import load
 
 _SQL = load("starts")
 
+RECIPIENT_SECONDS = 10.0
+"""How long a message waits before it asks again whether an earlier one to its recipient has found its end."""
 PAYLOAD_LIMIT_BYTES = 1_048_576
 """A larger payload is refused unread; attachments that large travel by URL."""
 
@@ -51,6 +53,8 @@ class Candidate:
     seen: str
     send_key: UUID
     sender: str | None
+    account: str
+    account_tenant_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Batch:
     account: str
     account_tenant_id: UUID
     member_ids: Sequence[UUID]
+    addresses: Sequence[str | None]
     body: str | None
     """The exact request, compressed and in base64, where the vendor honours the key."""
 
@@ -109,11 +114,12 @@ async def start(
 ) -> dict[UUID, int]:
     """Start what no refusal holds; return the attempt number of each message that was started.
 
-    queued → sending, with its batch; or failed / expired, suppressed, scheduled (a pause). A candidate that is missing
+    queued → sending, with its batch; or failed / expired, suppressed, scheduled (a pause, or an earlier message to
+    the recipient whose outcome is still looked up). A candidate that is missing
     from the answer must not be sent: it was refused, or is no longer this claim's. Either all of it commits or nothing.
     """
     by_id = {str(candidate.id): candidate for candidate in candidates}
-    wanted = _json([{"id": c.id, "address": c.address, "seen": c.seen} for c in candidates])
+    wanted = _json([_wanted(candidate) for candidate in candidates])
 
     async def once(connection: Connection) -> dict[UUID, int]:
         async with connection.transaction():
@@ -129,12 +135,23 @@ async def start(
                 "token": token,
                 "lease": lease,
                 "lease_seconds": lease_seconds,
+                "recipient_seconds": RECIPIENT_SECONDS,
             }
             opened = await (await connection.execute(_SQL["start_open"], opening)).fetchall()
         started = {id_ for id_, verdict, _ in verdicts if verdict == "start"}
         return {UUID(id_): number for id_, number in opened if id_ in started}
 
     return await repeated(pool, once)
+
+
+def _wanted(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "id": candidate.id,
+        "address": candidate.address,
+        "seen": candidate.seen,
+        "account": candidate.account,
+        "account_tenant_id": candidate.account_tenant_id,
+    }
 
 
 def _decided(candidate: Candidate, verdict: str) -> dict[str, Any]:
@@ -148,6 +165,7 @@ def _opened(batch: Batch) -> dict[str, Any]:
         "account": batch.account,
         "account_tenant_id": batch.account_tenant_id,
         "member_ids": batch.member_ids,
+        "addresses": batch.addresses,
         "body": batch.body,
     }
 

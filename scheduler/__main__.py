@@ -1,4 +1,7 @@
-"""`python -m scheduler`: relay, job relay and rescuer in one process. Several may run; none is needed by another."""
+"""`python -m scheduler`: relay, job relay, rescuer and look-ups in one process.
+
+Several may run; none is needed by another.
+"""
 
 import asyncio
 import signal
@@ -16,6 +19,7 @@ from config.servers import Addresses
 from config.settings import Settings, SettingsError, load
 from outbox.readiness import NotReady, wait_until_ready
 from scheduler.job_relay import JobRelay
+from scheduler.lookups import LookUps
 from scheduler.pace import Pace
 from scheduler.relay import Relay
 from scheduler.rescuer import Rescuer
@@ -56,8 +60,11 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         loop.add_signal_handler(number, _end, ending, waker)
     await database.open()
     relays = (Relay(database, broker, settings, served_channels()), JobRelay(database, broker, settings))
-    rescuer = Rescuer(database, broker, settings)
-    beside = [asyncio.create_task(waker.run()), asyncio.create_task(_rescue(rescuer, ending))]
+    beside = [
+        asyncio.create_task(waker.run()),
+        asyncio.create_task(_again(Rescuer(database, broker, settings), ending)),
+        asyncio.create_task(_again(LookUps(database, broker, settings), ending)),
+    ]
     try:
         await Pace(database, relays, waker, ending).run()
     finally:
@@ -73,13 +80,13 @@ def _end(ending: asyncio.Event, waker: Waker) -> None:
     waker.wake()
 
 
-async def _rescue(rescuer: Rescuer, ending: asyncio.Event) -> None:
+async def _again(loop: Rescuer | LookUps, ending: asyncio.Event) -> None:
     while not ending.is_set():
         try:
-            await rescuer.run_once()
+            await loop.run_once()
         except (OperationalError, PoolTimeout) as error:
-            _log.warning("rescue_postponed", error=type(error).__name__)
-        await asyncio.sleep(rescuer.interval_seconds)
+            _log.warning("pass_postponed", loop=type(loop).__name__, error=type(error).__name__)
+        await asyncio.sleep(loop.interval_seconds)
 
 
 if __name__ == "__main__":

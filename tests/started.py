@@ -30,6 +30,7 @@ class Started:
             "outcome": outcomes.get(status, "later"),
             "provider": "resend",
             "account": ACCOUNT,
+            "account_tenant_id": UUID(int=0),
             "provider_message_id": f"vendor-{id_}" if status is Status.SENT else None,
             **columns,
         }
@@ -56,13 +57,18 @@ async def start(
     token, ids = claim or await claimed(pool, channel)
     rows = await starts.read(pool, channel, ids, token)
     send_key, lease = uuid4(), uuid4()
-    candidates = [Candidate(row.id, row.address, row.seen, send_key, "sender") for row in rows]
+    candidates = [Candidate(row.id, row.address, row.seen, send_key, "sender", ACCOUNT, UUID(int=0)) for row in rows]
+    by_id = {row.id: row.address for row in rows}
     numbers = await starts.start(
         pool,
         channel,
         token,
         candidates,
-        lambda admitted: [Batch(send_key, provider, ACCOUNT, UUID(int=0), admitted, body)] if admitted else [],
+        lambda admitted: (
+            [Batch(send_key, provider, ACCOUNT, UUID(int=0), admitted, [by_id[id_] for id_ in admitted], body)]
+            if admitted
+            else []
+        ),
         lease=lease,
         lease_seconds=LEASE_SECONDS,
         default_provider=provider,

@@ -19,10 +19,11 @@ from dramatiq.middleware import AsyncIO, Middleware, Retries
 from config import log
 from config.broker import Broker
 from config.catalog import served_channels
-from config.channels import JOBS_QUEUE, RUN_JOB_ACTOR, Channel, actor_name, replay_actor_name
+from config.channels import JOBS_QUEUE, RUN_JOB_ACTOR, Channel, actor_name, look_up_actor_name, replay_actor_name
 from config.servers import Addresses
 from config.settings import Settings, VendorSettings
 from outbox.readiness import NotReady
+from workers.reconcile import look_up
 from workers.replay import replay_batch
 from workers.run_job import run_job
 from workers.runtime import Runtime, open_runtime
@@ -124,5 +125,9 @@ def _declare_channel(broker: Broker, channel: Channel, opening: Opening) -> None
     async def replay(token: str, send_key: str) -> None:
         await replay_batch(opening.runtime, channel, UUID(token), UUID(send_key))
 
+    async def look(token: str, ids: list[str]) -> None:
+        await look_up(opening.runtime, channel, UUID(token), ids)
+
     dramatiq.actor(actor_name=actor_name(channel), queue_name=channel.value, broker=broker)(send)
     dramatiq.actor(actor_name=replay_actor_name(channel), queue_name=channel.value, broker=broker)(replay)
+    dramatiq.actor(actor_name=look_up_actor_name(channel), queue_name=channel.value, broker=broker)(look)

@@ -80,5 +80,6 @@ def _batch(composed: Composed) -> starts.Batch:
         account=account.fingerprint,
         account_tenant_id=account.tenant_id,
         member_ids=[member.row.id for member in composed.members],
+        addresses=[member.address for member in composed.members],
         body=stored(composed.requests[0].body) if replayable else None,
     )

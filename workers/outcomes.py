@@ -21,6 +21,7 @@ class Sending:
     """One message under way: what its settlement must know of its start."""
 
     id: UUID
+    address: str | None
     sender: str | None
     counted: int
     """Attempts of its budget that were used up before this one."""
@@ -59,6 +60,8 @@ def settlement(flight: Flight, message: Sending, outcome: Outcome, elapsed_secon
         lease=flight.lease.token,
         provider=flight.account.provider,
         account=flight.account.fingerprint,
+        account_tenant_id=flight.account.tenant_id,
+        address=message.address,
         sender=message.sender,
         http_status=outcome.http_status,
         elapsed_seconds=elapsed_seconds,

@@ -21,6 +21,7 @@ from config.settings import Settings, VendorSettings
 from outbox import batches, presence
 from outbox.addresses import Allowed
 from outbox.readiness import wait_until_ready
+from outbox.unknowns import Patience
 from providers import registry
 from providers.base import Provider
 from providers.client import Client
@@ -52,6 +53,11 @@ class Runtime:
     presence: presence.Presence
     allowed: Allowed
     loops: list[asyncio.Task[None]]
+
+    @property
+    def patience(self) -> Patience:
+        """When a vendor is asked about an attempt that nobody knows the outcome of."""
+        return Patience(self.settings.reconcile_grace_seconds, self.settings.reconcile_horizon_seconds)
 
     def new_lease(self) -> Lease:
         """Return a lease that counts from now; make it before the transaction that takes it."""

@@ -91,11 +91,20 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
 
 def _candidate(group: Group, index: int) -> starts.Candidate:
     member = group.members[index]
-    return starts.Candidate(member.row.id, member.address, member.row.seen, group.send_key, member.part.sender)
+    return starts.Candidate(
+        member.row.id,
+        member.address,
+        member.row.seen,
+        group.send_key,
+        member.part.sender,
+        group.account.fingerprint,
+        group.account.tenant_id,
+    )
 
 
 def _live(runtime: Runtime, flight: Flight, composed: Composed) -> LiveBatch:
     members = {
-        member.row.id: Sending(member.row.id, member.part.sender, member.row.counted) for member in composed.members
+        member.row.id: Sending(member.row.id, member.address, member.part.sender, member.row.counted)
+        for member in composed.members
     }
     return LiveBatch(flight, runtime.providers[flight.account.provider], composed.requests, members)

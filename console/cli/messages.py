@@ -13,7 +13,7 @@ from config.database import Pool
 from config.log import mask
 from console.cli.ledger import actor, with_ledger
 from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, print_json, print_table, say
-from outbox import search
+from outbox import search, unknowns
 from outbox.addresses import NotAnAddress, normalise
 from outbox.search import Filter, Found
 from outbox.states import Status
@@ -124,7 +124,33 @@ def cancel(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
     _change(wanted, change, "cancelled", dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-messages = FleetGroup("messages", help="Find and correct messages.", commands=[list_, get, retry, cancel])
+@click.command()
+@filtering
+@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True)
+def arrived(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
+    """Settle unknown messages as sent: you know that the vendor took them."""
+    wanted = _filter(chosen, [Status.UNKNOWN])
+    change: Change = lambda pool, ids: unknowns.arrived(pool, ids, actor=actor())  # noqa: E731
+    _change(wanted, change, "settled as sent", dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@click.command("send-again")
+@filtering
+@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True)
+def send_again(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
+    """Send unknown messages again: you know that the vendor did not take them, or would rather have them twice."""
+    wanted = _filter(chosen, [Status.UNKNOWN])
+    change: Change = lambda pool, ids: unknowns.send_again(pool, ids, actor=actor())  # noqa: E731
+    _change(wanted, change, "scheduled again", dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+messages = FleetGroup(
+    "messages", help="Find and correct messages.", commands=[list_, get, retry, cancel, arrived, send_again]
+)
 
 
 def _change(wanted: Filter, change: Change, word: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -136,7 +162,7 @@ def _change(wanted: Filter, change: Change, word: str, *, dry_run: bool, yes: bo
         confirmed(f"{len(ids)} messages are to be {word}. Go on?", yes)
     changed = 0 if dry_run or not ids else with_ledger(lambda pool: _each_chunk(pool, ids, change))
     if json_wanted(as_json):
-        print_json({"asked": asked, "matched": len(ids), word: changed, "dry_run": dry_run})
+        print_json({"asked": asked, "matched": len(ids), word.replace(" ", "_"): changed, "dry_run": dry_run})
     else:
         say(f"{len(ids)} match" if dry_run else f"{changed} of {asked} {word}")
     if not ids:

@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS fleet.batches (
     account text NOT NULL,                -- fingerprint of the credentials it was started under
     account_tenant_id uuid NOT NULL,      -- whose credentials; the nil uuid for the environment's
     member_ids uuid[] NOT NULL,           -- in the order in which they stand in the request
+    addresses text[] NOT NULL,            -- of the members, in the same order; null where the channel has none
     body bytea,                           -- the exact request, compressed; only where the vendor honours the key
     first_sent_at timestamptz NOT NULL,
     tainted boolean NOT NULL DEFAULT false,   -- a request under this key ended unknown: only a replay may follow
@@ -35,14 +36,42 @@ CREATE TABLE IF NOT EXISTS fleet.attempts (
     error_code text,
     provider_message_id text,
     worker text,
+    resolution text,                      -- how an unknown outcome found its end: see outbox/unknowns.py
+    resolved_at timestamptz,
+    resolved_by text,
     PRIMARY KEY (message_id, number)
 );
 
+-- The account last: a look-up asks for the vendor's ids whatever the credentials were.
 CREATE UNIQUE INDEX IF NOT EXISTS fleet_attempts_vendor_id
-    ON fleet.attempts (provider, account, provider_message_id) WHERE provider_message_id IS NOT NULL;
+    ON fleet.attempts (provider, provider_message_id, account) WHERE provider_message_id IS NOT NULL;
 
 -- The table only grows at its end, where a block range index costs next to nothing: what was tried lately.
 CREATE INDEX IF NOT EXISTS fleet_attempts_finished ON fleet.attempts USING brin (finished_at) WITH (autosummarize = on);
+
+-- Attempts of which nobody knows yet whether the vendor took the message, and that no replay will tell. A row goes when
+-- its attempt has found its end.
+CREATE TABLE IF NOT EXISTS fleet.unknowns (
+    attempt_id uuid PRIMARY KEY,
+    message_id uuid NOT NULL,
+    send_key uuid NOT NULL,
+    channel text NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    account_tenant_id uuid NOT NULL,
+    address text,
+    sender text,
+    started_at timestamptz NOT NULL,      -- between these two moments its request may have left
+    ended_at timestamptz NOT NULL,
+    waits_for text NOT NULL CHECK (waits_for IN ('look', 'person')),
+    looks integer NOT NULL DEFAULT 0,     -- at the vendor's record, without a trace of it
+    not_before timestamptz,               -- the next look was put off
+    lease_token uuid,
+    lease_expires_at timestamptz
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+CREATE INDEX IF NOT EXISTS fleet_unknowns_address ON fleet.unknowns (address);
+CREATE INDEX IF NOT EXISTS fleet_unknowns_message ON fleet.unknowns (message_id);
 
 -- Vendor callbacks and late answers, raw, once each.
 CREATE TABLE IF NOT EXISTS fleet.events (
@@ -69,8 +98,9 @@ CREATE TABLE IF NOT EXISTS fleet.promises (
     kept_at timestamptz NOT NULL DEFAULT now()
 );
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON fleet.batches, fleet.events TO fleet;
+GRANT SELECT, INSERT, UPDATE, DELETE ON fleet.batches, fleet.unknowns, fleet.events TO fleet;
 GRANT SELECT, INSERT ON fleet.attempts, fleet.promises TO fleet;
+GRANT UPDATE (resolution, resolved_at, resolved_by, provider_message_id) ON fleet.attempts TO fleet;
 
 -- The id of one message's try under one send key: what a callback carries as ?attempt=. The workers compute the same.
 CREATE OR REPLACE FUNCTION fleet.attempt_id(send_key uuid, message_id uuid) RETURNS uuid

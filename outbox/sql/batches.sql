@@ -23,9 +23,9 @@ WITH dead AS MATERIALIZED (
     FOR UPDATE OF b SKIP LOCKED
 ),
 locked AS MATERIALIZED (
-    SELECT o.id, d.send_key, d.provider, d.account
+    SELECT o.id, m.address, d.send_key, d.provider, d.account
     FROM dead d
-    CROSS JOIN LATERAL unnest(d.member_ids) AS m (id)
+    CROSS JOIN LATERAL unnest(d.member_ids, d.addresses) AS m (id, address)
     JOIN public.channel_outbox o ON o.id = m.id AND o.send_key = d.send_key
     WHERE o.status IN ('sending', 'unknown')
     ORDER BY o.id
@@ -39,7 +39,19 @@ marked AS (
         updated_at = fleet.now()
     FROM locked l
     WHERE o.id = l.id AND o.status IN ('sending', 'unknown') AND o.send_key = l.send_key
-    RETURNING o.id, o.attempts, o.sender, l.send_key, l.provider, l.account
+    RETURNING o.id, o.attempts, o.sender, l.address, l.send_key, l.provider, l.account
+),
+unresolved AS (
+    INSERT INTO fleet.unknowns (
+        attempt_id, message_id, send_key, channel, provider, account, account_tenant_id, address, sender, started_at,
+        ended_at, waits_for
+    )
+    SELECT fleet.attempt_id(m.send_key, m.id), m.id, m.send_key, d.channel, m.provider, m.account, d.account_tenant_id,
+        m.address, m.sender, d.first_sent_at, d.lease_expires_at,
+        CASE WHEN m.provider = ANY (%(askable)s::text[]) THEN 'look' ELSE 'person' END
+    FROM marked m
+    JOIN dead d USING (send_key)
+    WHERE NOT d.replayable
 ),
 closed AS (
     INSERT INTO fleet.attempts (
@@ -115,9 +127,24 @@ RETURNING b.send_key
 -- name: close
 -- Ends the replays of batches that can no longer be replayed: their members stay unknown, for a look-up or a person.
 -- No row: there is none.
-DELETE FROM fleet.batches b
-WHERE b.lease_token IS NULL AND b.first_sent_at <= fleet.now() - make_interval(secs => %(replay_seconds)s)
-RETURNING b.send_key
+WITH closed AS (
+    DELETE FROM fleet.batches b
+    WHERE b.lease_token IS NULL AND b.first_sent_at <= fleet.now() - make_interval(secs => %(replay_seconds)s)
+    RETURNING b.*
+),
+unresolved AS (
+    INSERT INTO fleet.unknowns (
+        attempt_id, message_id, send_key, channel, provider, account, account_tenant_id, address, sender, started_at,
+        ended_at, waits_for
+    )
+    SELECT fleet.attempt_id(c.send_key, o.id), o.id, c.send_key, c.channel, c.provider, c.account, c.account_tenant_id,
+        m.address, o.sender, c.first_sent_at, fleet.now(),
+        CASE WHEN c.provider = ANY (%(askable)s::text[]) THEN 'look' ELSE 'person' END
+    FROM closed c
+    CROSS JOIN LATERAL unnest(c.member_ids, c.addresses) AS m (id, address)
+    JOIN public.channel_outbox o ON o.id = m.id AND o.send_key = c.send_key AND o.status = 'unknown'
+)
+SELECT c.send_key FROM closed c
 
 -- name: orphans
 -- sending -> unknown: rows that are sending under a batch that does not exist. It cannot happen by our statements; a

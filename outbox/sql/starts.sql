@@ -87,7 +87,7 @@ RETURNING o.id
 -- it is no longer this claim's, its lease ran out, or it changed since it was read; it must not be sent from here.
 -- The row lock is kept until the second half commits, so a refusal that commits before is seen and one after is late.
 WITH wanted AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%(rows)s) AS w (id uuid, address text, seen text)
+    SELECT * FROM json_to_recordset(%(rows)s) AS w (id uuid, address text, seen text, account text, account_tenant_id uuid)
 )
 SELECT o.id::text,
     CASE
@@ -105,6 +105,12 @@ SELECT o.id::text,
               AND (p.until IS NULL OR p.until > fleet.now())
               AND (p.due_before IS NULL OR coalesce(o.scheduled_at, o.created_at) < p.due_before)
         ) THEN 'paused'
+        WHEN EXISTS (
+            SELECT
+            FROM fleet.unknowns u
+            WHERE u.address = w.address AND u.channel = o.channel::text AND u.waits_for = 'look'
+              AND (u.account = w.account OR u.account_tenant_id = w.account_tenant_id)
+        ) THEN 'recipient_unknown'
         ELSE 'start'
     END,
     set_config('synchronous_commit', 'on', true)
@@ -125,13 +131,15 @@ WITH decided AS MATERIALIZED (
 ),
 opened AS (
     INSERT INTO fleet.batches (
-        send_key, channel, provider, account, account_tenant_id, member_ids, body, first_sent_at, lease_token, lease_expires_at
+        send_key, channel, provider, account, account_tenant_id, member_ids, addresses, body, first_sent_at, lease_token,
+        lease_expires_at
     )
     SELECT b.send_key, %(channel)s, b.provider, b.account, b.account_tenant_id,
-        ARRAY(SELECT json_array_elements_text(b.member_ids)::uuid), decode(b.body, 'base64'),
+        ARRAY(SELECT json_array_elements_text(b.member_ids)::uuid), ARRAY(SELECT json_array_elements_text(b.addresses)),
+        decode(b.body, 'base64'),
         fleet.now(), %(lease)s, fleet.now() + make_interval(secs => %(lease_seconds)s)
     FROM json_to_recordset(%(batches)s) AS b (
-        send_key uuid, provider text, account text, account_tenant_id uuid, member_ids json, body text
+        send_key uuid, provider text, account text, account_tenant_id uuid, member_ids json, addresses json, body text
     )
 )
 UPDATE public.channel_outbox o
@@ -141,6 +149,9 @@ SET status = CASE d.verdict
     attempts = o.attempts + CASE d.verdict WHEN 'start' THEN 1 ELSE 0 END,
     send_key = CASE d.verdict WHEN 'start' THEN d.send_key ELSE o.send_key END,
     sender = CASE d.verdict WHEN 'start' THEN d.sender ELSE o.sender END,
+    scheduled_at = CASE d.verdict
+        WHEN 'recipient_unknown' THEN fleet.now() + make_interval(secs => %(recipient_seconds)s) ELSE o.scheduled_at
+    END,
     lease_token = NULL,
     lease_expires_at = NULL,
     error_class = CASE d.verdict WHEN 'expired' THEN 'expired' ELSE o.error_class END,
@@ -149,6 +160,7 @@ SET status = CASE d.verdict
         WHEN 'expired' THEN 'expires_at passed before it could go out'
         WHEN 'suppressed' THEN 'the recipient must not be contacted on this channel'
         WHEN 'paused' THEN 'a pause holds it: fleet status shows who and why'
+        WHEN 'recipient_unknown' THEN 'it waits until it is known whether an earlier message to this recipient went out'
         ELSE o.error_message
     END,
     finalized_at = CASE WHEN d.verdict IN ('expired', 'suppressed') THEN fleet.now() END,
@@ -166,7 +178,8 @@ WITH answers AS MATERIALIZED (
     FROM json_to_recordset(%(rows)s) AS a (
         id uuid, send_key uuid, lease uuid, status text, delay_seconds float8, response jsonb, provider_message_id text,
         error_class text, error_code text, error_message text, outcome text, counted boolean, http_status integer,
-        provider text, account text, sender text, elapsed_seconds float8, age_seconds float8
+        provider text, account text, account_tenant_id uuid, address text, sender text, elapsed_seconds float8,
+        age_seconds float8
     )
 ),
 held AS MATERIALIZED (
@@ -201,7 +214,20 @@ settled AS (
     FROM locked
     JOIN answers a ON a.id = locked.id
     WHERE o.id = locked.id AND o.send_key = a.send_key AND o.status IN ('sending', 'unknown')
-    RETURNING o.id, o.attempts
+    RETURNING o.id, o.attempts, o.channel::text
+),
+unresolved AS (
+    INSERT INTO fleet.unknowns (
+        attempt_id, message_id, send_key, channel, provider, account, account_tenant_id, address, sender, started_at,
+        ended_at, waits_for
+    )
+    SELECT fleet.attempt_id(a.send_key, s.id), s.id, a.send_key, s.channel, a.provider, a.account, a.account_tenant_id,
+        a.address, a.sender, clock.ended_at - make_interval(secs => a.elapsed_seconds), clock.ended_at,
+        CASE WHEN a.provider = ANY (%(askable)s::text[]) THEN 'look' ELSE 'person' END
+    FROM settled s
+    JOIN answers a ON a.id = s.id
+    CROSS JOIN LATERAL (SELECT fleet.now() - make_interval(secs => a.age_seconds) AS ended_at) AS clock
+    WHERE a.status = 'unknown' AND a.provider <> ALL (%(idempotent)s::text[])
 ),
 closed AS (
     INSERT INTO fleet.attempts (

@@ -193,8 +193,12 @@ async def _start(ledger: Pool, token: UUID, rows: list[Claimed]) -> dict[UUID, i
         ledger,
         Channel.EMAIL,
         token,
-        [Candidate(row.id, row.address, row.seen, send_key, None) for row in rows],
-        lambda admitted: [Batch(send_key, "resend", ACCOUNT, UUID(int=0), admitted, None)] if admitted else [],
+        [Candidate(row.id, row.address, row.seen, send_key, None, ACCOUNT, UUID(int=0)) for row in rows],
+        lambda admitted: (
+            [Batch(send_key, "resend", ACCOUNT, UUID(int=0), admitted, [None] * len(admitted), None)]
+            if admitted
+            else []
+        ),
         lease=uuid4(),
         lease_seconds=60,
         default_provider="resend",

@@ -17,7 +17,7 @@ POLICY = Policy(base_seconds=10, cap_seconds=100, max_attempts=3)
 
 def settle(outcome: Outcome, counted: int = 0) -> tuple[Status, str, bool, str | None]:
     flight = Flight(uuid4(), Lease(60, 2), ACCOUNT, POLICY)
-    one = settlement(flight, Sending(uuid4(), "sender", counted), outcome, 0.1)
+    one = settlement(flight, Sending(uuid4(), None, "sender", counted), outcome, 0.1)
     return one.status, one.outcome, one.counted, one.error_class
 
 

@@ -1,0 +1,132 @@
+"""Reconciling: the vendor is asked what became of attempts whose outcome nobody knows.
+
+Owns the conversation with the vendor's record, page by page. Refuses to decide what the record means: the ledger does,
+one recipient at a time, with what it knows in that moment (`outbox.unknowns`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from config import log
+from config.channels import Channel
+from config.failpoints import passing
+from outbox import unknowns
+from outbox.retry import Policy
+from outbox.unknowns import Finding, Recipient, Unknown, Verdict
+from providers.base import Account, Halted, Message, Provider, Rejected, SendError
+from providers.base import Unknown as UnknownOutcome
+from providers.lookup import Question, Record
+from workers.matching import SKEW_SECONDS, Sought, match
+from workers.runtime import Runtime
+
+PAGES_LIMIT = 100
+"""More pages than any recipient's record of a day has; beyond them the record counts as unreadable."""
+POSTPONED_SECONDS = 5.0
+HALTED_SECONDS = 60.0
+
+_log = log.get(__name__)
+
+
+async def look_up(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
+    """Look the attempts of one bundle up that are still its claim."""
+    for recipient, due in (await unknowns.read(runtime.pool, ids, token)).items():
+        try:
+            await _look(runtime, recipient, frozenset(due), token)
+        except SendError as why:
+            _log.warning("look_postponed", provider=recipient.provider, attempts=len(due), code=why.code)
+            delay = HALTED_SECONDS if isinstance(why, Halted) else POSTPONED_SECONDS
+            await unknowns.postpone(runtime.pool, due, token, delay_seconds=delay)
+
+
+async def _look(runtime: Runtime, recipient: Recipient, due: frozenset[UUID], token: UUID) -> None:
+    """Ask about one recipient and write what was found. Raises SendError where the vendor cannot be asked now."""
+    account = await _same_account(runtime, recipient)
+    asked = await unknowns.members(runtime.pool, recipient)
+    records: list[Record] = []
+    resolved = None
+    if asked:
+        records = await _ask(runtime, recipient, account, asked)
+        passing("in_reconciler")
+        judge = _Judge(runtime.providers[recipient.provider], account, due & {one.attempt_id for one in asked}, records)
+        resolved = await unknowns.resolve(
+            runtime.pool,
+            recipient,
+            [record.provider_message_id for record in records],
+            judge,
+            runtime.patience,
+            max_attempts=Policy.of(recipient.channel, runtime.settings).max_attempts,
+            resend_after_absent=recipient.channel in runtime.settings.resend_after_absent,
+        )
+    if resolved is None:
+        await unknowns.postpone(runtime.pool, list(due), token, delay_seconds=POSTPONED_SECONDS)
+    else:
+        _log.info("looked_up", provider=recipient.provider, attempts=len(asked), resolved=resolved)
+
+
+async def _same_account(runtime: Runtime, recipient: Recipient) -> Account:
+    """Return the account under which the attempts were made. Raises Halted: another's record would show no trace."""
+    tenant = recipient.account_tenant_id
+    account = (await runtime.accounts.resolve(recipient.provider, {tenant}))[tenant]
+    if isinstance(account, Halted):
+        raise account
+    if account.fingerprint != recipient.account:
+        raise Halted("other_credentials", "the account's credentials have changed since the attempt")
+    return account
+
+
+async def _ask(runtime: Runtime, recipient: Recipient, account: Account, asked: Sequence[Unknown]) -> list[Record]:
+    """Return every record of the recipient from around the attempts, each vendor id once. Raises SendError."""
+    provider = runtime.providers[recipient.provider]
+    skew = timedelta(seconds=SKEW_SECONDS)
+    since, until = min(one.started_at for one in asked) - skew, max(one.ended_at for one in asked) + skew
+    question = Question(recipient.channel, recipient.address, since, until)
+    records: dict[str, Record] = {}
+    next_page: str | None = None
+    for _ in range(PAGES_LIMIT):
+        await runtime.budget.take(1)
+        try:
+            response = await runtime.client.send(provider.lookup_request(question, account, next_page))
+        finally:
+            runtime.budget.give_back(1)
+        page = provider.lookup_page(question, response)
+        records |= {record.provider_message_id: record for record in page.records}
+        next_page = page.next_page
+        if next_page is None:
+            return list(records.values())
+    raise UnknownOutcome("endless_record", f"the record has more than {PAGES_LIMIT} pages")
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Matches the recipient's attempts with the vendor's records; the ledger calls it under its lock."""
+
+    provider: Provider
+    account: Account
+    looked: frozenset[UUID]
+    """Only for these an absence counts: they were due, and known before the vendor was asked."""
+    records: Sequence[Record] = field(repr=False)
+
+    def __call__(self, unknown: Sequence[Unknown], known: frozenset[str]) -> list[Finding]:
+        free = [record for record in self.records if record.provider_message_id not in known]
+        matching = match([self._sought(one) for one in unknown], free)
+        found = [
+            Finding(attempt_id, Verdict.FOUND, record.provider_message_id, record.answer, record.created_at)
+            for attempt_id, record in matching.pairs.items()
+        ]
+        verdict = Verdict.AMBIGUOUS if matching.unmatched else Verdict.ABSENT
+        return found + [Finding(id_, verdict) for id_ in matching.missing if id_ in self.looked]
+
+    def _sought(self, one: Unknown) -> Sought:
+        return Sought(one.attempt_id, one.sender, self._digest(one), one.started_at, one.ended_at)
+
+    def _digest(self, one: Unknown) -> str | None:
+        payload: Any = one.payload
+        message = Message(one.message_id, one.channel, one.address, payload, one.attempt_id, one.send_key)
+        try:
+            part = self.provider.render(message, self.account)
+        except (Rejected, Halted, AttributeError, TypeError):
+            return ""  # equal to no digest: what cannot be rendered any more is left to a person
+        return self.provider.digest(part.body, part.path)
