@@ -35,7 +35,9 @@ from providers.base import (
     Unknown,
 )
 from providers.credentials import fingerprint, of_tenant, required
+from providers.lookup import Page, Question
 from providers.payload import as_json, is_one_line, one_line
+from providers.resend import lookup
 from providers.resend.errors import ERRORS
 from providers.resend.mail import mail
 from providers.urls import is_loopback
@@ -92,7 +94,7 @@ class Resend(Provider):
     @override
     def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
         headers = {
-            "Authorization": f"Bearer {account.credentials['key']}",
+            **_authorization(account),
             "Content-Type": "application/json",
             "Idempotency-Key": str(send_key),
         }
@@ -111,6 +113,25 @@ class Resend(Provider):
             # One of them spoils the request and the answer does not say which: each goes again by itself.
             error = Later("batch_refused", error.reason, http_status=response.status, after_seconds=0, counted=False)
         return [error] * len(request.message_ids)
+
+    @override
+    def lookup_request(self, question: Question, account: Account, page: str | None = None) -> Request:
+        return Request(account.base_url + lookup.path(page), _authorization(account), b"", (), method="GET")
+
+    @override
+    def lookup_page(self, question: Question, response: Response) -> Page:
+        answer = json_of(response)
+        if not 200 <= response.status < 300:
+            raise _error(response, answer if isinstance(answer, dict) else {})
+        return lookup.page_of(question, answer)
+
+    @override
+    def digest(self, body: bytes, path: str = "") -> str | None:
+        return lookup.digest(body)
+
+
+def _authorization(account: Account) -> dict[str, str]:
+    return {"Authorization": f"Bearer {account.credentials['key']}"}
 
 
 def _account(tenant_id: UUID, base_url: str, key: str, sender: str) -> Account:

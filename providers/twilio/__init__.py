@@ -31,7 +31,8 @@ from providers.base import (
     Unknown,
 )
 from providers.credentials import fingerprint, of_tenant, required
-from providers.twilio import calls, messages
+from providers.lookup import Page, Question
+from providers.twilio import calls, lookup, messages
 from providers.twilio.errors import ERRORS
 
 # Stand-in credentials have the vendor's form, so that what checks the form is satisfied by them as well.
@@ -80,13 +81,8 @@ class Twilio(Provider):
 
     @override
     def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
-        headers = {
-            "Authorization": account.credentials["authorization"],
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Accept": "application/json",
-        }
-        url = f"{account.base_url}/2010-04-01/Accounts/{account.credentials['sid']}/{path}"
-        return Request(url, headers, body, tuple(message_ids))
+        headers = {**_headers(account), "Content-Type": "application/x-www-form-urlencoded"}
+        return Request(_url(account, path), headers, body, tuple(message_ids))
 
     @override
     def outcomes(self, request: Request, response: Response) -> Sequence[Outcome]:
@@ -97,6 +93,29 @@ class Twilio(Provider):
         if not isinstance(sid, str) or not sid:
             return [Unknown("unreadable_answer", "Twilio took the request, its answer has no sid")]
         return [Accepted(sid, answer, response.status)]
+
+    @override
+    def lookup_request(self, question: Question, account: Account, page: str | None = None) -> Request:
+        return Request(_url(account, lookup.path(question, page)), _headers(account), b"", (), method="GET")
+
+    @override
+    def lookup_page(self, question: Question, response: Response) -> Page:
+        answer = json_of(response)
+        if not 200 <= response.status < 300:
+            raise _error(response, answer if isinstance(answer, dict) else {})
+        return lookup.page_of(question, answer)
+
+    @override
+    def digest(self, body: bytes, path: str = "") -> str | None:
+        return lookup.digest(body, path)
+
+
+def _headers(account: Account) -> dict[str, str]:
+    return {"Authorization": account.credentials["authorization"], "Accept": "application/json"}
+
+
+def _url(account: Account, path: str) -> str:
+    return f"{account.base_url}/2010-04-01/Accounts/{account.credentials['sid']}/{path}"
 
 
 def _account(tenant_id: UUID, base_url: str, sid: str, auth_token: str, number: str) -> Account:

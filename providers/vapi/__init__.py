@@ -31,8 +31,10 @@ from providers.base import (
     Unknown,
 )
 from providers.credentials import fingerprint, of_tenant, required
+from providers.lookup import Page, Question
 from providers.payload import as_json, mapping, optional_text
 from providers.urls import is_loopback
+from providers.vapi import lookup
 
 FIRST_MESSAGE_LIMIT = 4000
 _STAND_IN = "00000000-0000-4000-8000-000000000000"
@@ -97,7 +99,7 @@ class Vapi(Provider):
 
     @override
     def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
-        headers = {"Authorization": f"Bearer {account.credentials['key']}", "Content-Type": "application/json"}
+        headers = {**_authorization(account), "Content-Type": "application/json"}
         return Request(f"{account.base_url}/call", headers, body, tuple(message_ids))
 
     @override
@@ -109,6 +111,22 @@ class Vapi(Provider):
         if not isinstance(call_id, str) or not call_id:
             return [Unknown("unreadable_answer", "Vapi took the request, its answer has no id")]
         return [Accepted(call_id, answer, response.status)]
+
+    @override
+    def lookup_request(self, question: Question, account: Account, page: str | None = None) -> Request:
+        url = f"{account.base_url}{lookup.path(question, page)}"
+        return Request(url, _authorization(account), b"", (), method="GET")
+
+    @override
+    def lookup_page(self, question: Question, response: Response) -> Page:
+        answer = json_of(response)
+        if not 200 <= response.status < 300:
+            raise _error(response, answer)
+        return lookup.page_of(question, answer)
+
+
+def _authorization(account: Account) -> dict[str, str]:
+    return {"Authorization": f"Bearer {account.credentials['key']}"}
 
 
 def _account(tenant_id: UUID, base_url: str, key: str, number: str, assistant: str) -> Account:
