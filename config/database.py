@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 from psycopg import AsyncConnection, OperationalError
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.errors import DeadlockDetected, ReadOnlySqlTransaction, SerializationFailure
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
@@ -83,5 +83,6 @@ async def repeated(pool: Pool, work: Callable[[Connection], Awaitable[_Result]])
     raise AssertionError("unreachable")
 
 
-LOST_CONNECTION = (OperationalError,)
-"""What a statement raises when the server restarted or the network broke: whether it committed is not known."""
+AWAY = (OperationalError, ReadOnlySqlTransaction)
+"""What a statement raises while the database is away: no connection (also none free in the pool), a restart, a server
+that has become a standby. It may or may not have committed; later it will work again. Anything else is a mistake."""

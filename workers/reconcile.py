@@ -6,7 +6,6 @@ one recipient at a time, with what it knows in that moment (`outbox.unknowns`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from outbox.unknowns import Finding, Recipient, Unknown, Verdict
 from providers.base import Account, Halted, Message, Provider, Rejected, SendError
 from providers.base import Unknown as UnknownOutcome
 from providers.lookup import Question, Record
-from workers.matching import SKEW_SECONDS, Sought, match
+from workers.matching import SKEW, Sought, match
 from workers.runtime import Runtime
 
 PAGES_LIMIT = 100
@@ -80,8 +79,7 @@ async def _same_account(runtime: Runtime, recipient: Recipient) -> Account:
 async def _ask(runtime: Runtime, recipient: Recipient, account: Account, asked: Sequence[Unknown]) -> list[Record]:
     """Return every record of the recipient from around the attempts, each vendor id once. Raises SendError."""
     provider = runtime.providers[recipient.provider]
-    skew = timedelta(seconds=SKEW_SECONDS)
-    since, until = min(one.started_at for one in asked) - skew, max(one.ended_at for one in asked) + skew
+    since, until = min(one.started_at for one in asked) - SKEW, max(one.ended_at for one in asked) + SKEW
     question = Question(recipient.channel, recipient.address, since, until)
     records: dict[str, Record] = {}
     next_page: str | None = None
@@ -113,11 +111,11 @@ class _Judge:
         free = [record for record in self.records if record.provider_message_id not in known]
         matching = match([self._sought(one) for one in unknown], free)
         found = [
-            Finding(attempt_id, Verdict.FOUND, record.provider_message_id, record.answer, record.created_at)
-            for attempt_id, record in matching.pairs.items()
+            Finding(one.attempt_id, Verdict.FOUND, record.provider_message_id, record.answer, record.created_at)
+            for one, record in matching.pairs
         ]
         verdict = Verdict.AMBIGUOUS if matching.unmatched else Verdict.ABSENT
-        return found + [Finding(id_, verdict) for id_ in matching.missing if id_ in self.looked]
+        return found + [Finding(one.attempt_id, verdict) for one in matching.left if one.attempt_id in self.looked]
 
     def _sought(self, one: Unknown) -> Sought:
         return Sought(one.attempt_id, one.sender, self._digest(one), one.started_at, one.ended_at)

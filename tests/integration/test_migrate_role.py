@@ -8,8 +8,9 @@ from .platform_tenants import settled
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 EXPECTED = {
     ("SELECT", "INSERT", "UPDATE", "DELETE"): """
-        channel_outbox job_queue fleet.batches fleet.unknowns fleet.events fleet.accounts fleet.pauses fleet.suppressions
-        fleet.templates fleet.limits fleet.lanes fleet.lane_hints fleet.workers fleet.relays fleet.api_keys
+        channel_outbox job_queue fleet.batches fleet.unknowns fleet.events fleet.accounts fleet.pauses
+        fleet.suppressions fleet.templates fleet.limits fleet.lanes fleet.lane_hints fleet.workers fleet.relays
+        fleet.api_keys
     """,
     ("SELECT", "INSERT"): "fleet.attempts fleet.promises fleet.audit_log",
     ("SELECT",): """

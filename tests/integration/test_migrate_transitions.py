@@ -18,13 +18,13 @@ from tests.factories import attempts_of, insert, pause, status_of, travel
 from tests.started import claimed, start
 
 from .fingerprints import columns_of, rows_of
-from .other_servers import EMBEDDED
+from .other_servers import EMBEDDED, VERSIONS
 from .owners_database import fill, make
 from .owners_ways import WAYS
 
 # What a statement could stumble over is walked on every version.
 ON_EACH_VERSION = ("enum status with a check", "enum channel and provider", "one enum for both queues", "varchar")
-EVERYWHERE = [(EMBEDDED, way) for way in WAYS] + [(other, way) for other in ("15", "17") for way in ON_EACH_VERSION]
+EVERYWHERE = [(EMBEDDED, way) for way in WAYS] + [(other, way) for other in VERSIONS[1:] for way in ON_EACH_VERSION]
 
 Owner = psycopg.Connection
 
