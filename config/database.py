@@ -27,7 +27,16 @@ CONNECT_TIMEOUT_SECONDS = 30.0
 
 _Result = TypeVar("_Result")
 
-set_json_loads(orjson.loads)
+
+def _loads(text: str | bytes) -> Any:
+    """Read JSON for people; what PostgreSQL stores and Python cannot read must not hide the row that carries it."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {"unreadable": "nested too deeply, or a number without bounds"}
+
+
+set_json_loads(_loads)
 
 
 def pool(settings: Settings, database_url: str, *, size: int, process: str) -> Pool:

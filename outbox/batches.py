@@ -89,8 +89,13 @@ async def begin_replay(pool: Pool, send_key: UUID, token: UUID, *, lease: UUID, 
 
 
 async def postpone_replays(pool: Pool, send_keys: Sequence[UUID], token: UUID, *, delay_seconds: float) -> None:
-    """Give replays back untried."""
+    """Give replays back that were claimed and not begun."""
     await run(pool, _SQL["postpone_replay"], send_keys=list(send_keys), token=token, delay_seconds=delay_seconds)
+
+
+async def withdraw_replay(pool: Pool, send_key: UUID, lease: UUID, *, delay_seconds: float) -> None:
+    """Give a replay back that was begun and made no request: it does not count."""
+    await run(pool, _SQL["withdraw_replay"], send_key=send_key, lease=lease, delay_seconds=delay_seconds)
 
 
 async def close_old(pool: Pool) -> int:

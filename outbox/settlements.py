@@ -1,7 +1,7 @@
 """Settlements: sending → sent, failed, scheduled or unknown. Closes attempts with what the vendor said.
 
-Owns the statement that no answer can poison: where the database refuses a value, the rows are halved until the one
-that carries it stands alone, and that one settles without its answer. A settlement under a lost lease changes
+Owns the statement that no row can poison: where the database refuses it, the rows are halved until the one that it
+refuses stands alone, and that one settles without its answer, or not at all. A settlement under a lost lease changes
 nothing.
 """
 
@@ -14,7 +14,8 @@ from uuid import UUID
 import orjson
 from psycopg import Error
 
-from config.database import Pool, run
+from config import log
+from config.database import AWAY, Pool, run
 from outbox import storable
 from outbox.queries import load
 from outbox.states import Status
@@ -22,8 +23,9 @@ from outbox.unknowns import ASKABLE, IDEMPOTENT
 
 _SQL = load("starts")["settle"]
 
-# data exception, integrity constraint violation, program limit exceeded: a value is at fault, not the server
-_POISON = ("22", "23", "54")
+UNSTORABLE = "unstorable_answer"
+
+_log = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +74,34 @@ class Ended:
 async def settle(pool: Pool, settlements: Sequence[Settlement], ended: Sequence[Ended], *, worker: str) -> set[UUID]:
     """Write the settlements and end the batches; return the ids of the messages that were settled.
 
-    A missing id means that the batch's lease is another's by now or that proof came first. Raises OperationalError
-    where the database is not there: nothing is lost by calling again with the same arguments.
+    A missing id means that the batch's lease is another's by now, that proof came first, or that the database takes
+    nothing for this row (a trigger of the platform's may refuse it). Raises what `AWAY` names where the database is not
+    there: nothing is lost by calling again with the same arguments.
     """
     try:
         return await _write(pool, settlements, ended, worker)
+    except AWAY:
+        raise
     except Error as refused:
-        if not (refused.sqlstate or "").startswith(_POISON):
-            raise
-    if len(settlements) == 1:
-        return await _write(pool, [_without_answer(settlements[0])], ended, worker)
+        if len(settlements) <= 1:
+            return await _without(pool, settlements, ended, worker, refused)
     middle = len(settlements) // 2
     # The batches end with the second half: until then their leases must hold.
     first = await settle(pool, settlements[:middle], [], worker=worker)
     return first | await settle(pool, settlements[middle:], ended, worker=worker)
+
+
+async def _without(
+    pool: Pool, settlements: Sequence[Settlement], ended: Sequence[Ended], worker: str, refused: Error
+) -> set[UUID]:
+    """Settle one row without its answer; where that is refused as well, leave it to its batch's end."""
+    bare = [_without_answer(one) for one in settlements if one.error_code != UNSTORABLE]
+    if bare:
+        return await settle(pool, bare, ended, worker=worker)
+    if not settlements:
+        raise refused
+    _log.error("settlement_refused", message_id=str(settlements[0].id), error=type(refused).__name__)
+    return await _write(pool, [], ended, worker)
 
 
 async def _write(pool: Pool, settlements: Sequence[Settlement], ended: Sequence[Ended], worker: str) -> set[UUID]:
@@ -143,7 +159,7 @@ def _without_answer(settlement: Settlement) -> Settlement:
         settlement,
         response={"unstorable": True},
         provider_message_id=None,
-        error_code="unstorable_answer",
+        error_code=UNSTORABLE,
         error_message="the vendor's answer could not be stored",
     )
 

@@ -33,8 +33,8 @@ class Claimed:
     """The platform's tenant, or the workspace standing in for it."""
     provider: str | None
     address: str | None
-    payload: Any
-    """None where there is none, or where it is larger than `PAYLOAD_LIMIT_BYTES`."""
+    payload: str | None
+    """As JSON text; None where there is none, or where it is larger than `PAYLOAD_LIMIT_BYTES`."""
     has_payload: bool
     seen: str
     """The row's version; a row that changed since is not started."""
@@ -142,6 +142,11 @@ async def start(
         return {UUID(id_): number for id_, number in opened if id_ in started}
 
     return await repeated(pool, once)
+
+
+async def confirm(pool: Pool, lease: UUID) -> dict[UUID, int]:
+    """Return what a start under this lease has started, as `start` would have: its commit was not acknowledged."""
+    return dict(await run(pool, _SQL["confirm"], lease=lease))
 
 
 def _wanted(candidate: Candidate) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class Unknown:
     sender: str | None
     started_at: datetime
     ended_at: datetime
-    payload: Any = field(default=None, repr=False)
+    payload: str | None = field(default=None, repr=False)
+    """As JSON text, as it was rendered: nobody may change it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

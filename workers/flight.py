@@ -52,7 +52,8 @@ class Sender:
         self._accounts = accounts
         self._tasks: set[asyncio.Task[None]] = set()
         self.live: dict[UUID, LiveBatch] = {}
-        """By send key: the batches whose lease must be renewed."""
+        """By send key: the batches whose lease must be renewed, until their end is in the ledger."""
+        flusher.written = lambda send_key: self.live.pop(send_key, None)
 
     def launch(self, batch: LiveBatch) -> None:
         """Begin every request of a batch; its share of the budget was taken before its start."""
@@ -88,7 +89,7 @@ class Sender:
             return [Later("withheld", reason, after_seconds=0, counted=False)] * len(request.message_ids)
         try:
             response = await self._client.send(request)
-            return batch.provider.outcomes(request, response)
+            return _one_each(request, batch.provider.outcomes(request, response))
         except SendError as error:
             return [error] * len(request.message_ids)
         except Exception:  # noqa: BLE001 - whatever went wrong, the vendor may have the message
@@ -105,9 +106,14 @@ class Sender:
         batch.remaining -= 1
         ended = None
         if batch.remaining == 0:
-            self.live.pop(batch.flight.send_key, None)
             ended = _ended(batch, folded)
         self._flusher.add(settlements, ended)
+
+
+def _one_each(request: Request, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    if len(outcomes) != len(request.message_ids):
+        raise ValueError(f"{len(outcomes)} outcomes for {len(request.message_ids)} messages")
+    return outcomes
 
 
 def _ended(batch: LiveBatch, outcomes: Sequence[Outcome]) -> Ended:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
+
 from admission.accounts import Resolved
 from config.catalog import BUNDLE_SIZE_LIMIT, CATALOG
 from config.channels import CHANNELS, Channel
@@ -158,13 +160,17 @@ def _address(channel: Channel, row: Claimed) -> str | None:
 
 
 def _payload(row: Claimed) -> Mapping[str, Any]:
-    if isinstance(row.payload, dict):
-        return row.payload
     if row.payload is None and row.has_payload:
         raise Rejected("payload_too_large", f"payload has more than {PAYLOAD_LIMIT_BYTES} bytes; pass files by address")
     if row.payload is None:
         raise Rejected("missing_payload", "payload is empty; set what is to be sent")
-    raise Rejected("invalid_payload", f"payload must be an object, it is {type(row.payload).__name__}")
+    try:
+        payload = orjson.loads(row.payload)
+    except orjson.JSONDecodeError:
+        raise Rejected("invalid_payload", "payload is nested too deeply, or has a number without bounds") from None
+    if not isinstance(payload, dict):
+        raise Rejected("invalid_payload", f"payload must be an object, it is {type(payload).__name__}")
+    return payload
 
 
 def _serving(channel: Channel) -> str:

@@ -6,8 +6,9 @@ one recipient at a time, with what it knows in that moment (`outbox.unknowns`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
+
+import orjson
 
 from config import log
 from config.channels import Channel
@@ -121,10 +122,10 @@ class _Judge:
         return Sought(one.attempt_id, one.sender, self._digest(one), one.started_at, one.ended_at)
 
     def _digest(self, one: Unknown) -> str | None:
-        payload: Any = one.payload
-        message = Message(one.message_id, one.channel, one.address, payload, one.attempt_id, one.send_key)
         try:
+            payload = orjson.loads(one.payload or "{}")
+            message = Message(one.message_id, one.channel, one.address, payload, one.attempt_id, one.send_key)
             part = self.provider.render(message, self.account)
-        except (Rejected, Halted, AttributeError, TypeError):
+        except (Rejected, Halted, AttributeError, ValueError):
             return ""  # equal to no digest: what cannot be rendered any more is left to a person
         return self.provider.digest(part.body, part.path)

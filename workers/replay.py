@@ -23,9 +23,17 @@ _log = log.get(__name__)
 
 async def replay_batch(runtime: Runtime, channel: Channel, token: UUID, send_key: UUID) -> None:
     """Take one batch over from the queue and send it once more."""
+    with runtime.gate.entered():
+        await _replay(runtime, channel, token, send_key)
+
+
+async def _replay(runtime: Runtime, channel: Channel, token: UUID, send_key: UUID) -> None:
     await runtime.budget.take(1)
     launched = False
     try:
+        if runtime.gate.closed:
+            await batches.postpone_replays(runtime.pool, [send_key], token, delay_seconds=0)
+            return
         lease = runtime.new_lease()
         found = await batches.begin_replay(
             runtime.pool, send_key, token, lease=lease.token, lease_seconds=lease.seconds
@@ -41,7 +49,7 @@ async def _launch(runtime: Runtime, channel: Channel, send_key: UUID, found: bat
     account = await _same_account(runtime, found)
     if account is None:
         _log.warning("replay_postponed", send_key=str(send_key), provider=found.provider)
-        await batches.postpone_replays(runtime.pool, [send_key], lease.token, delay_seconds=HALT_SECONDS)
+        await batches.withdraw_replay(runtime.pool, send_key, lease.token, delay_seconds=HALT_SECONDS)
         return False
     provider = runtime.providers[found.provider]
     request = provider.request(restored(found.body), "", found.member_ids, account, send_key)

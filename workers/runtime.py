@@ -10,13 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
-
 from admission.accounts import Accounts
 from config import log, version
 from config.clock import boottime
-from config.database import Pool, pool
+from config.database import AWAY, Pool, pool
 from config.settings import Settings, VendorSettings
 from outbox import batches, presence
 from outbox.addresses import Allowed
@@ -27,6 +24,7 @@ from providers.base import Provider
 from providers.client import Client
 from workers.budget import Budget
 from workers.flight import Sender
+from workers.gate import Gate
 from workers.lease import Lease
 from workers.settle import Flusher
 
@@ -52,6 +50,7 @@ class Runtime:
     sender: Sender
     presence: presence.Presence
     allowed: Allowed
+    gate: Gate
     loops: list[asyncio.Task[None]]
 
     @property
@@ -64,6 +63,11 @@ class Runtime:
         return Lease(self.settings.lease_seconds, self.settings.lease_margin_seconds)
 
     async def drain(self) -> None:
+        """Start nothing any more, and wait for the end of everything that has started."""
+        await self.gate.close()
+        await self.settled()
+
+    async def settled(self) -> None:
         """Wait until every request under way has its outcome in the ledger."""
         await self.sender.drained()
         await self.flusher.drained()
@@ -75,7 +79,7 @@ class Runtime:
         await asyncio.gather(*self.loops, return_exceptions=True)
         try:
             await asyncio.wait_for(presence.leave(self.pool, self.presence.id), 2)
-        except (OperationalError, PoolTimeout, TimeoutError):
+        except (*AWAY, TimeoutError):
             _log.warning("left_without_saying_so")  # its row grows old by itself
         await self.client.close()
         await self.pool.close(timeout=2)
@@ -98,13 +102,20 @@ async def open_runtime(
     allowed = Allowed.parse(settings.allowed_recipients)
     flusher = Flusher(database, f"{here.host}:{here.pid}")
     sender = Sender(client, budget, flusher, accounts)
-    runtime = Runtime(settings, providers, database, client, accounts, budget, flusher, sender, here, allowed, [])
-    runtime.loops += [
-        asyncio.create_task(flusher.run(), name="settle"),
-        asyncio.create_task(_renew(runtime), name="renew"),
-        asyncio.create_task(_be_present(runtime), name="presence"),
-    ]
+    runtime = Runtime(
+        settings, providers, database, client, accounts, budget, flusher, sender, here, allowed, Gate(), []
+    )
+    for name, loop in (("settle", flusher.run()), ("renew", _renew(runtime)), ("presence", _be_present(runtime))):
+        runtime.loops.append(asyncio.create_task(loop, name=name))
+        runtime.loops[-1].add_done_callback(_ended)
     return runtime
+
+
+def _ended(loop: "asyncio.Task[None]") -> None:
+    """End the process with its loop: one that sends and does not settle would do harm for as long as it lives."""
+    if not loop.cancelled() and (error := loop.exception()):
+        _log.error("loop_died", loop=loop.get_name(), exc_info=error)
+        os._exit(1)
 
 
 async def _renew(runtime: Runtime) -> None:
@@ -118,7 +129,7 @@ async def _renew(runtime: Runtime) -> None:
         try:
             tokens = {send_key: lease.token for send_key, lease in leases.items()}
             ours = await batches.renew(runtime.pool, tokens, runtime.settings.lease_seconds)
-        except (OperationalError, PoolTimeout) as error:
+        except AWAY as error:
             _log.warning("renewal_failed", error=type(error).__name__)
             continue
         for send_key in ours:
@@ -129,6 +140,6 @@ async def _be_present(runtime: Runtime) -> None:
     while True:
         try:
             await presence.announce(runtime.pool, runtime.presence, runtime.budget.in_flight)
-        except (OperationalError, PoolTimeout) as error:
+        except AWAY as error:
             _log.warning("presence_failed", error=type(error).__name__)
         await asyncio.sleep(PRESENCE_SECONDS)

@@ -4,22 +4,35 @@ Owns the order of these steps. When it returns, the start has committed and Redi
 go on beside it, and the lease in the ledger stands for them.
 """
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
 from admission.accounts import HALT_SECONDS
+from config import log
 from config.channels import CHANNELS, Channel
-from outbox import starts
+from config.database import AWAY
+from outbox import claims, starts
 from outbox.retry import Policy
 from workers.compose import Composed, Composition, requests_of
 from workers.flight import LiveBatch
+from workers.lease import Lease
 from workers.outcomes import Flight, Sending
 from workers.prepare import Group, Preparation, Rendering, by_provider
 from workers.runtime import Runtime
 
+CONFIRM_SECONDS = 0.2
+
+_log = log.get(__name__)
+
 
 async def send_bundle(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
     """Send those messages of a bundle that are still its claim and that no refusal holds."""
+    with runtime.gate.entered():
+        await _send(runtime, channel, token, ids)
+
+
+async def _send(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
     rows = await starts.read(runtime.pool, channel, ids, token)
     prepared = await _prepare(runtime, channel, rows)
     await _refuse(runtime, channel, token, prepared)
@@ -30,6 +43,9 @@ async def send_bundle(runtime: Runtime, channel: Channel, token: UUID, ids: Sequ
     await runtime.budget.take(taken)
     launched = 0
     try:
+        if runtime.gate.closed:
+            await claims.release(runtime.pool, list(ids), token)
+            return
         launched = await _start(runtime, channel, token, prepared.groups)
     finally:
         runtime.budget.give_back(taken - launched)
@@ -69,16 +85,19 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
     """Start the groups in one transaction and launch what was started; return how many requests began."""
     lease = runtime.new_lease()
     composition = Composition(runtime.providers, groups)
-    started = await starts.start(
-        runtime.pool,
-        channel,
-        token,
-        [_candidate(group, index) for group in groups for index in range(len(group.members))],
-        composition.batches,
-        lease=lease.token,
-        lease_seconds=lease.seconds,
-        default_provider=CHANNELS[channel].default_provider,
-    )
+    try:
+        started = await starts.start(
+            runtime.pool,
+            channel,
+            token,
+            [_candidate(group, index) for group in groups for index in range(len(group.members))],
+            composition.batches,
+            lease=lease.token,
+            lease_seconds=lease.seconds,
+            default_provider=CHANNELS[channel].default_provider,
+        )
+    except AWAY:
+        started = await _confirmed(runtime, lease)
     if not started:
         return 0
     policy = Policy.of(channel, runtime.settings)
@@ -87,6 +106,20 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
         flight = Flight(group.send_key, lease.of_batch(), group.account, policy)
         runtime.sender.launch(_live(runtime, flight, composed))
     return sum(len(composed.requests) for composed in composition.composed)
+
+
+async def _confirmed(runtime: Runtime, lease: Lease) -> dict[UUID, int]:
+    """Ask until the database answers whether a start has committed whose acknowledgement was lost.
+
+    What has started must be sent, or be known not to have been; after the lease it is the rescuer's.
+    """
+    while lease.allows_request():
+        try:
+            return await starts.confirm(runtime.pool, lease.token)
+        except AWAY as error:
+            _log.warning("start_unconfirmed", error=type(error).__name__)
+            await asyncio.sleep(CONFIRM_SECONDS)
+    return {}
 
 
 def _candidate(group: Group, index: int) -> starts.Candidate:

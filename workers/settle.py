@@ -6,13 +6,11 @@ again; a request that hangs holds up nobody but itself.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
+from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from config import log
-from config.database import Pool
+from config.database import AWAY, Pool
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
 
@@ -28,14 +26,14 @@ class Flusher:
     """Settles what is added, in order, on one event loop."""
 
     def __init__(self, pool: Pool, worker: str) -> None:
+        self.written: Callable[[UUID], object] = lambda _send_key: None
+        """Told the send key of each batch whose end is in the ledger."""
         self._pool = pool
         self._worker = worker
         self._waiting: deque[tuple[Sequence[Settlement], Ended | None]] = deque()
         self._more = asyncio.Event()
         self._written = asyncio.Condition()
         self._writing = False
-        self.lost = 0
-        """Settlements that came after their lease was lost."""
 
     def add(self, settlements: Sequence[Settlement], ended: Ended | None) -> None:
         """Take the outcomes of one request; `ended` comes with the last one of its batch."""
@@ -80,16 +78,17 @@ class Flusher:
         while True:
             try:
                 settled = await settle(self._pool, settlements, ended, worker=self._worker)
-            except (OperationalError, PoolTimeout) as error:
+            except AWAY as error:
                 _log.warning("settle_held", settlements=len(settlements), error=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._report([one for one in settlements if one.id not in settled])
+            for end in ended:
+                self.written(end.send_key)
             return
 
     def _report(self, late: Sequence[Settlement]) -> None:
         """An answer that came too late, or a commit whose acknowledgement was lost: the ledger knows which."""
-        self.lost += len(late)
         for one in late:
             if one.status is Status.SENT:
                 _log.warning("settled_by_another", message_id=str(one.id), send_key=str(one.send_key))

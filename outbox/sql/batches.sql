@@ -124,6 +124,22 @@ SET lease_token = NULL, lease_expires_at = fleet.now() + make_interval(secs => %
 WHERE b.send_key = ANY (%(send_keys)s::uuid[]) AND b.lease_token = %(token)s
 RETURNING b.send_key
 
+-- name: withdraw_replay
+-- Gives a replay back that was begun and whose request was never made. No row: it is another's by now.
+WITH withdrawn AS (
+    UPDATE fleet.batches b
+    SET lease_token = NULL,
+        lease_expires_at = fleet.now() + make_interval(secs => %(delay_seconds)s),
+        replays = b.replays - 1
+    WHERE b.send_key = %(send_key)s AND b.lease_token = %(lease)s
+    RETURNING b.send_key, b.member_ids
+)
+UPDATE public.channel_outbox o
+SET attempts = o.attempts - 1, updated_at = fleet.now()
+FROM withdrawn w
+WHERE o.id = ANY (w.member_ids) AND o.status = 'unknown' AND o.send_key = w.send_key
+RETURNING o.id
+
 -- name: close
 -- Ends the replays of batches that can no longer be replayed: their members stay unknown, for a look-up or a person.
 -- No row: there is none.

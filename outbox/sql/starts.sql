@@ -12,7 +12,7 @@ SELECT o.id,
     coalesce(o.tenant_id, o.workspace_id) AS tenant_id,
     o.provider::text,
     coalesce(given.address, CASE %(address)s WHEN 'email' THEN coalesce(l.email, c.email) ELSE coalesce(l.phone, c.phone) END) AS address,
-    CASE WHEN pg_column_size(o.payload) <= %(payload_bytes)s / 256 OR octet_length(o.payload::text) <= %(payload_bytes)s THEN o.payload END AS payload,
+    CASE WHEN pg_column_size(o.payload) <= %(payload_bytes)s / 256 OR octet_length(o.payload::text) <= %(payload_bytes)s THEN o.payload::text END AS payload,
     o.payload IS NOT NULL AS has_payload,
     o.xmin::text AS seen,
     o.attempts,
@@ -169,6 +169,14 @@ FROM decided d
 WHERE o.id = d.id AND o.status = 'queued' AND o.lease_token = %(token)s
 RETURNING o.id::text, o.attempts
 
+-- name: confirm
+-- What a start has opened under this lease, asked when its commit was not acknowledged. No row: it did not commit.
+SELECT o.id, o.attempts
+FROM fleet.batches b
+CROSS JOIN LATERAL unnest(b.member_ids) AS m (id)
+JOIN public.channel_outbox o ON o.id = m.id AND o.send_key = b.send_key
+WHERE b.lease_token = %(lease)s AND o.status = 'sending'
+
 -- name: settle
 -- sending -> sent | failed | scheduled | unknown, and unknown -> the same for a replay: closes attempts, many batches
 -- in one statement. No row for a message: its batch's lease is another's by now, or proof came first; the answer is
@@ -213,7 +221,8 @@ settled AS (
         updated_at = fleet.now()
     FROM locked
     JOIN answers a ON a.id = locked.id
-    WHERE o.id = locked.id AND o.send_key = a.send_key AND o.status IN ('sending', 'unknown')
+    WHERE o.id = locked.id AND o.send_key = a.send_key
+      AND (o.status = 'sending' OR (o.status = 'unknown' AND a.status IN ('sent', 'failed', 'unknown')))
     RETURNING o.id, o.attempts, o.channel::text
 ),
 unresolved AS (

@@ -47,7 +47,7 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(account)s || ' ' || %(channel)s 
 -- Every attempt to this recipient that waits for a look, with its message's content; the oldest first. No row: proof
 -- came meanwhile.
 SELECT u.attempt_id, u.message_id, u.send_key, u.channel, u.provider, u.account, u.account_tenant_id, u.address, u.sender,
-    u.started_at, u.ended_at, o.payload
+    u.started_at, u.ended_at, o.payload::text
 FROM fleet.unknowns u
 JOIN public.channel_outbox o ON o.id = u.message_id
 WHERE u.address = %(address)s AND u.account = %(account)s AND u.channel = %(channel)s AND u.waits_for = 'look'

@@ -89,4 +89,4 @@ async def deliver(worker: Runtime, channel: Channel = Channel.EMAIL) -> None:
     """Claim everything that is due on a channel, send it, and wait until every outcome is in the ledger."""
     token, ids = await claimed(worker.pool, channel)
     await send_bundle(worker, channel, token, ids)
-    await worker.drain()
+    await worker.settled()

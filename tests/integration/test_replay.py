@@ -20,7 +20,7 @@ async def replay(worker: Runtime) -> int:
     due = await batches.claim_replays(worker.pool, token, lease_seconds=60, limit=10)
     for key, channel in due:
         await replay_batch(worker, channel, token, UUID(key))
-    await worker.drain()
+    await worker.settled()
     return len(due)
 
 
