@@ -36,7 +36,7 @@ class Client:
             async with self._session.request(
                 request.method,
                 URL(request.url, encoded=True),
-                data=request.body,
+                data=request.body or None,
                 headers=request.headers,
                 allow_redirects=False,
             ) as answer:
