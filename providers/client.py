@@ -1,7 +1,8 @@
 """The one HTTP client: a pool of connections to all vendors, and what a broken connection means.
 
-Refuses to retry, to follow redirects and to keep cookies: a retry is a second message, a redirect leads a secret
-elsewhere, a cookie carries one tenant's session into another's request.
+Refuses to retry a send, to follow redirects and to keep cookies: a retry is a second message, a redirect leads a secret
+elsewhere, a cookie carries one tenant's session into another's request. A GET sends nothing; aiohttp repeats it once
+where its connection was cut off.
 """
 
 import aiohttp
@@ -35,7 +36,7 @@ class Client:
             async with self._session.request(
                 request.method,
                 URL(request.url, encoded=True),
-                data=request.body,
+                data=request.body or None,
                 headers=request.headers,
                 allow_redirects=False,
             ) as answer:

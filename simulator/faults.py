@@ -21,6 +21,8 @@ class Moment(Enum):
     """Before anything was read or accepted."""
     WORK = "work"
     """While the vendor works on it."""
+    ACCEPTANCE = "acceptance"
+    """As one send is accepted; it strikes each send of a batch by itself."""
     ANSWER = "answer"
     """After it was accepted, before the answer."""
 
@@ -31,12 +33,14 @@ KINDS: Mapping[str, Moment] = {
     "hang": Moment.ARRIVAL,
     "drop": Moment.ARRIVAL,
     "slow": Moment.WORK,
+    "hide": Moment.ACCEPTANCE,
+    "redact": Moment.ACCEPTANCE,
     "server_error_after_accept": Moment.ANSWER,
     "accept_then_hang": Moment.ANSWER,
     "accept_then_drop": Moment.ANSWER,
 }
 
-_DEFAULT_SECONDS = {"hang": 30.0, "accept_then_hang": 30.0, "slow": 1.0}
+_DEFAULT_SECONDS = {"hang": 30.0, "accept_then_hang": 30.0, "slow": 1.0, "hide": 5.0}
 
 
 @dataclass(slots=True)

@@ -27,6 +27,10 @@ class Accepted(NamedTuple):
     resource_json: str
     """What the vendor's module needs to answer for it."""
     idempotency_key: str | None = None
+    hidden_seconds: float = 0.0
+    """From its acceptance until lists show it; a fault orders it."""
+    redacted: bool = False
+    """Its vendor shows it without its text, because a fault orders it."""
     at_seconds: float = 0.0
     """On the simulator's own clock; set on acceptance, like the two below."""
     position: int = 0

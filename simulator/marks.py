@@ -22,6 +22,8 @@ CODES = {
     "700": "hang",
     "701": "accept_then_hang",
     "800": "slow",
+    "900": "hide",
+    "901": "redact",
 }
 """The last three digits of a marked number, and what they order."""
 

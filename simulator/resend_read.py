@@ -4,7 +4,9 @@ Follows the vendor's OpenAPI file (resend-openapi 1.5.0, schema Email) and
 resend.com/docs/dashboard/emails/send-test-emails for the recipients that bounce, complain or are suppressed.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -33,16 +35,18 @@ class ResendRead(Resend):
     async def _list(self, exchange: Exchange) -> Reply:
         limit, cursor = self._page(exchange)
         shelf = self.simulation.ledger.shelf(self.name, EMAIL, exchange.account)
-        if "before" in exchange.request.query and cursor is not None:
-            start = cursor.position + 1
-            page = shelf.sends[start : start + limit][::-1]
-            has_more = start + limit < len(shelf.sends)
+        if cursor is not None and "before" in exchange.request.query:
+            page, has_more = self._shown(iter(shelf.sends[cursor.position + 1 :]), limit)
+            page.reverse()
         else:
-            end = len(shelf.sends) if cursor is None else cursor.position
-            page = shelf.sends[max(0, end - limit) : end][::-1]
-            has_more = end > limit
+            page, has_more = self._shown(shelf.newest_first(before=cursor), limit)
         data = [self._email(accepted) for accepted in page]
         return Reply.json(200, {"object": "list", "has_more": has_more, "data": data})
+
+    def _shown(self, walk: Iterator[Accepted], limit: int) -> tuple[list[Accepted], bool]:
+        """Take one page of what lists show, and tell whether there is more."""
+        found = filter(self.simulation.listed, walk)
+        return list(islice(found, limit)), next(found, None) is not None
 
     def _page(self, exchange: Exchange) -> tuple[int, Accepted | None]:
         query = exchange.request.query

@@ -90,7 +90,7 @@ class ResendSend(Resend):
         return compact_json(shape(ids))
 
     def _record(self, account: str, mail: dict[str, Any], key: str | None) -> Accepted:
-        return self.simulation.ledger.accept(
+        return self.simulation.accept(
             Accepted(
                 vendor=self.name,
                 kind=EMAIL,

@@ -5,9 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from simulator.faults import VENDORS, Faults
+from simulator.addresses import bare_mail_address
+from simulator.faults import VENDORS, Faults, Moment
 from simulator.keys import Keys
-from simulator.ledger import Ledger
+from simulator.ledger import Accepted, Ledger
 from simulator.marks import Marks
 from simulator.ratelimit import Buckets, Limit
 
@@ -56,6 +57,21 @@ class Simulation:
         self.keys = Keys(self.options.clock)
         self.marks = Marks()
         self.counts: dict[str, Counts] = defaultdict(Counts, {vendor: Counts() for vendor in VENDORS})
+
+    def accept(self, send: Accepted) -> Accepted:
+        """Record one send, hidden or redacted where a fault orders it."""
+        recipient = bare_mail_address(send.recipient) or send.recipient
+        fault = self.faults.draw(send.vendor, "create", Moment.ACCEPTANCE)
+        fault = fault or self.marks.draw((recipient,), (Moment.ACCEPTANCE,))
+        if fault is None:
+            return self.ledger.accept(send)
+        self.counts[send.vendor].faults[fault.kind] += 1
+        hidden_seconds = fault.seconds or 0.0 if fault.kind == "hide" else 0.0
+        return self.ledger.accept(send._replace(hidden_seconds=hidden_seconds, redacted=fault.kind == "redact"))
+
+    def listed(self, accepted: Accepted) -> bool:
+        """Tell whether lists show a send by now; asked for by its id, it is always there."""
+        return self.options.clock() - accepted.at_seconds >= accepted.hidden_seconds
 
     def wall_seconds(self, at_seconds: float) -> float:
         """Return a moment of the simulator's clock as Unix time."""

@@ -127,7 +127,8 @@ class Twilio(Vendor):
         if listing.after_sid and last is None:
             raise refusal(20001, "PageToken")
         shelf = self.simulation.ledger.shelf(self.name, self.kind, account)
-        resources = (self.resource(accepted) for accepted in shelf.newest_first(listing.filters.get("To"), last))
+        found = shelf.newest_first(listing.filters.get("To"), last)
+        resources = (self.resource(accepted) for accepted in found if self.simulation.listed(accepted))
         return (resource for resource in resources if self.matches(resource, listing.filters))
 
 

@@ -91,7 +91,7 @@ class TwilioCalls(Twilio):
         return self._record(exchange.account, form)
 
     def _record(self, account: str, form: Form) -> Accepted:
-        return self.simulation.ledger.accept(
+        return self.simulation.accept(
             Accepted(
                 vendor=self.name,
                 kind=self.kind,

@@ -83,7 +83,7 @@ class TwilioMessages(Twilio):
         return self._record(exchange.account, form)
 
     def _record(self, account: str, form: Form) -> Accepted:
-        return self.simulation.ledger.accept(
+        return self.simulation.accept(
             Accepted(
                 vendor=self.name,
                 kind=self.kind,
@@ -100,12 +100,14 @@ class TwilioMessages(Twilio):
         """Show a message: queued, accepted or scheduled at first, delivered once it is settled."""
         kept = accepted.resource
         settled = self.simulation.settled(accepted.at_seconds) and not kept["scheduled"]
+        # Twilio redacts what it has handed to the carrier (docs/messaging/guides/privacy-message-redaction).
+        redacted = accepted.redacted and settled
         return {
             **_CONSTANT,
             **self.identity(accepted),
             **self._dates(accepted, settled),
             "subresource_uris": {"media": self.uri(accepted.account, f"{accepted.id}/Media")},
-            "body": kept["body"],
+            "body": "" if redacted else kept["body"],
             "num_segments": "0" if kept["service"] and not settled else str(_segments(kept["body"])),
             "num_media": str(kept["media"]),
             "from": kept["from"] or (POOL_NUMBER if settled else None),

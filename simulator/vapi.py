@@ -79,7 +79,7 @@ class Vapi(Vendor):
         return Reply.json(201, self._call(self._record(exchange.account, call)))
 
     def _record(self, account: str, call: dict[str, Any]) -> Accepted:
-        return self.simulation.ledger.accept(
+        return self.simulation.accept(
             Accepted(
                 vendor=self.name,
                 kind="call",
@@ -117,6 +117,8 @@ class Vapi(Vendor):
             if moments["createdAt"] < earliest:
                 return  # Everything further back is older still.
             shown = {**accepted.resource, "id": accepted.id}
+            if not self.simulation.listed(accepted):
+                continue
             if _within(moments, bounds) and all(query.get(key, shown.get(key)) == shown.get(key) for key in _EQUALS):
                 yield accepted
 

@@ -15,7 +15,9 @@ from config.settings import VendorSettings, load_together
 from providers import registry
 from providers.base import Account, Message, Outcome, Provider, Request, SendError, attempt_id
 from providers.client import Client
+from providers.lookup import Page, Question
 from simulator.app import create_app
+from simulator.simulation import Options
 
 PROVIDERS: Mapping[str, Provider] = registry.load()
 ADDRESSES = {"email": "ada@mail.io", "phone": "+14155550100", None: None}
@@ -75,6 +77,16 @@ class Vendors:
         except SendError as error:
             return [error] * len(messages)
 
+    async def ask(self, name: str, question: Question, **credentials: str) -> list[Page]:
+        """Ask what the vendor accepted; all pages of its answer. Raises SendError."""
+        account, provider = account_of(name, self.url, **credentials), PROVIDERS[name]
+        pages: list[Page] = []
+        while not pages or pages[-1].next_page is not None:
+            page = pages[-1].next_page if pages else None
+            response = await self.client.send(provider.lookup_request(question, account, page))
+            pages.append(provider.lookup_page(question, response))
+        return pages
+
     async def order(self, name: str, kind: str, **fault: Any) -> None:
         """Order one fault of a vendor."""
         async with self.api.post("/faults", json={"vendor": name, "kind": kind, "count": 1, **fault}) as response:
@@ -87,10 +99,12 @@ class Vendors:
 
 
 @asynccontextmanager
-async def simulated(*, timeout_seconds: float = PATIENT_SECONDS) -> AsyncIterator[Vendors]:
+async def simulated(
+    options: Options | None = None, *, timeout_seconds: float = PATIENT_SECONDS
+) -> AsyncIterator[Vendors]:
     """Run the simulator and a client until the end of the block."""
     client = Client(connections=8, timeout_seconds=timeout_seconds)
-    async with TestClient(TestServer(create_app())) as api:
+    async with TestClient(TestServer(create_app(options))) as api:
         try:
             yield Vendors(api, client)
         finally:

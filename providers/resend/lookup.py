@@ -6,7 +6,6 @@ neither bodies nor tags, so that the subject is all there is to compare, and no 
 """
 
 from collections.abc import Mapping
-from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,5 +54,5 @@ def _record(mail: Mapping[str, Any]) -> Record:
 
 def _goes_to(mail: Mapping[str, Any], address: str) -> bool:
     """Compare without case: a vendor may write an address as it likes, and one too many harms nobody."""
-    recipients = (parseaddr(recipient)[1] or recipient for recipient in entries(mail["to"]))
-    return address.casefold() in {recipient.casefold() for recipient in recipients}
+    bare = (recipient.rpartition("<")[2].rstrip("> ") for recipient in entries(mail["to"]))
+    return address.casefold() in {recipient.casefold() for recipient in bare}

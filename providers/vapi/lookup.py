@@ -8,7 +8,7 @@ by number either: the account's may have changed since the call.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from providers.lookup import Page, Question, Record
@@ -16,15 +16,16 @@ from providers.records import entries, identity, moment, reading
 
 PAGE_SIZE = 25
 """A call that has ended is shown with its transcript, tens of kilobytes; the client reads one megabyte."""
+RAISED_SIZE = 1000
+"""The most that Vapi gives; asked for where a whole page is of one time, and the next would begin where it began."""
 _MILLISECOND = timedelta(milliseconds=1)
 """As exact as the list shows a time; what it compares may be more exact."""
 
 
 def path(question: Question, page: str | None) -> str:
-    """Return the list's path with its query; `page` is the last page's `next_page`, the time at which it ended."""
-    until = page or _shown(question.until + _MILLISECOND)
-    query = {"createdAtGe": _shown(question.since), "createdAtLe": until, "limit": PAGE_SIZE}
-    return f"/call?{urlencode(query)}"
+    """Return the list's path with its query; `page` is the last page's `next_page`: where it ended, and a size."""
+    first = {"createdAtLe": _shown(question.until + _MILLISECOND), "limit": str(PAGE_SIZE)}
+    return f"/call?{urlencode({'createdAtGe': _shown(question.since), **first, **dict(parse_qsl(page or ''))})}"
 
 
 def page_of(question: Question, answer: Any) -> Page:
@@ -62,14 +63,17 @@ def _mark(name: str) -> UUID | None:
 def _next_page(moments: Sequence[datetime]) -> str | None:
     """Go on at the time of the oldest, which shows it again: others of that time may be behind it.
 
-    A full page within one such step leads nowhere: what else the time holds cannot be had.
+    A page does not tell which size was asked for: one that has exactly either of the two is taken for full. (A time
+    with a page full of calls and nothing before it is asked for again and again; the caller's limit of pages ends it.)
     """
-    if len(moments) < PAGE_SIZE:
+    if len(moments) not in (PAGE_SIZE, RAISED_SIZE):
         return None
     oldest = min(moments)
-    if max(moments) - oldest <= _MILLISECOND:
-        raise ValueError("more calls at one time than a page holds")
-    return _shown(oldest + _MILLISECOND)
+    of_one_time = max(moments) - oldest <= _MILLISECOND
+    if of_one_time and len(moments) == RAISED_SIZE:
+        raise ValueError("more calls at one time than Vapi lists")
+    size = RAISED_SIZE if of_one_time else PAGE_SIZE
+    return urlencode({"createdAtLe": _shown(oldest + _MILLISECOND), "limit": size})
 
 
 def _shown(when: datetime) -> str:

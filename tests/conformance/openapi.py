@@ -54,6 +54,13 @@ class Spec:
         schema = self._operation(method, path)["requestBody"]["content"][content_type]["schema"]
         return self._errors(schema, self._from_form(schema, body) if content_type == FORM else body)
 
+    def query_errors(self, method: str, path: str, pairs: Pairs) -> list[str]:
+        """List what is wrong with a request's query: name and value pairs. Raises KeyError as `request_errors` does."""
+        parameters = map(self._resolved, self._operation(method, path)["parameters"])
+        known = {parameter["name"]: parameter["schema"] for parameter in parameters if parameter["in"] == "query"}
+        schema = {"type": "object", "properties": known, "additionalProperties": False}
+        return self._errors(schema, self._from_form(schema, pairs))
+
     def response_errors(self, method: str, path: str, status: int, body: Any) -> list[str]:
         """List what is wrong with an answer's JSON. Raises KeyError where the file does not describe it."""
         schema = self._operation(method, path)["responses"][str(status)]["content"][JSON]["schema"]

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from simulator.app import create_app
 from simulator.faults import KINDS, Fault, Faults, Moment
 from simulator.marks import CODES, REJECTED, Marks, mark_of
+from simulator.simulation import Options
 
 Api = TestClient[web.Request, web.Application]
 
@@ -85,6 +86,8 @@ async def test_orders_are_listed_with_what_they_met_and_cleared(api: Api) -> Non
         ("hang", None, 0),
         ("accept_then_hang", None, 1),
         ("slow", 200, 1),
+        ("hide", 200, 1),
+        ("redact", 200, 1),
     ],
 )
 async def test_each_kind_accepts_or_not_and_answers_or_not(
@@ -164,6 +167,35 @@ def test_a_rate_with_a_count_ends_with_the_count() -> None:
 )
 def test_marks_are_read_off_a_recipient(recipient: str, mark: str | None) -> None:
     assert mark_of(recipient) == mark
+
+
+async def listed(api: Api) -> list[str]:
+    async with api.get("/emails") as response:
+        return [mail["to"][0] for mail in (await response.json())["data"]]
+
+
+async def test_a_hidden_mail_is_listed_when_its_time_is_over_and_found_by_its_id_at_once() -> None:
+    now = [100.0]
+    app = create_app(Options(clock=lambda: now[0]))
+    async with TestClient(TestServer(app), headers={"Authorization": "Bearer re_acme"}) as api:
+        await order(api, kind="hide", count=1, seconds=30)
+        async with api.post("/emails", json=MAIL) as response:
+            hidden = (await response.json())["id"]
+        assert await send(api, to="carl@mail.io") == 200
+        assert await listed(api) == ["carl@mail.io"]
+        async with api.get(f"/emails/{hidden}") as response:
+            assert response.status == 200
+        now[0] += 30
+        assert await listed(api) == ["carl@mail.io", "ada@mail.io"]
+
+
+async def test_each_send_of_a_batch_is_hidden_by_itself(api: Api) -> None:
+    await order(api, kind="hide", count=1)
+    batch = [{**MAIL, "to": to} for to in ("ada@mail.io", "bea@mail.io", "Hide <hide+1@resend.dev>")]
+    async with api.post("/emails/batch", json=batch) as response:
+        assert response.status == 200
+    assert await listed(api) == ["bea@mail.io"]
+    assert (await stats(api))["faults"] == {"hide": 2}
 
 
 def test_every_kind_of_fault_has_a_code_for_numbers() -> None:

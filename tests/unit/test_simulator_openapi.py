@@ -35,20 +35,27 @@ MORE = {
         "pets": {"type": "array", "items": {"oneOf": [ref("Cat"), ref("Dog")]}},
     }
 }
+QUERY = [
+    {"in": "query", "name": "limit", "schema": {"type": "integer", "maximum": 100}},
+    {"$ref": "#/components/parameters/After"},
+    {"in": "path", "name": "id", "schema": {"type": "string"}},
+]
 DOCUMENT = {
     "openapi": "3.0.1",
     "paths": {
+        "/lists": {"get": {"parameters": QUERY}},
         "/things/{id}": answering(ref("Thing")),
         "/things/best": answering({"type": "string"}),
         "/things": {"post": {"requestBody": {"content": {FORM: {"schema": FORM_SCHEMA}}}}},
     },
     "components": {
+        "parameters": {"After": {"in": "query", "name": "after", "schema": {"type": "string"}}},
         "schemas": {
             "Named": thing(name={"type": "string"}),
             "Cat": thing(kind={"enum": ["cat"]}, lives={"type": "integer"}),
             "Dog": thing(kind={"enum": ["dog"]}, tail={"type": "boolean"}),
             "Thing": {"allOf": [ref("Named"), MORE]},
-        }
+        },
     },
 }
 SPEC = Spec(DOCUMENT)
@@ -93,6 +100,14 @@ def test_a_form_is_read_by_the_types_of_the_file() -> None:
     bad = [("Name", "x"), ("Name", "y"), ("Age", "old"), ("Live", "yes"), ("Nick", "z")]
     places = {error.partition(": ")[0] for error in SPEC.request_errors("POST", "/things", FORM, bad)}
     assert places == {"/Name", "/Age", "/Live", "/Nick"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [("limit", "100", True), ("after", "x", True), ("limit", "101", False), ("limit", "x", False), ("id", "7", False)],
+)
+def test_a_query_is_held_to_its_parameters(name: str, value: str, right: bool) -> None:
+    assert (SPEC.query_errors("GET", "/lists", [(name, value)]) == []) is right
 
 
 @pytest.mark.parametrize(("path", "status"), [("/others", 200), ("/things/7", 201)])
