@@ -52,6 +52,7 @@ unresolved AS (
     FROM marked m
     JOIN dead d USING (send_key)
     WHERE NOT d.replayable
+    ON CONFLICT (attempt_id) DO NOTHING  -- a member that was settled as unknown before its batch's worker died
 ),
 closed AS (
     INSERT INTO fleet.attempts (

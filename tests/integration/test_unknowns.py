@@ -305,6 +305,16 @@ async def test_a_replayed_attempt_leaves_nothing_to_look_up(ledger: Pool, owner:
     assert count(owner, "unknowns") == 0
 
 
+async def test_a_worker_that_dies_after_it_settled_one_as_unknown(ledger: Pool, owner: psycopg.Connection) -> None:
+    first, second = insert(owner, channel="sms"), insert(owner, channel="sms", recipient_phone="+14155550199")
+    started = await start(ledger, Channel.SMS, provider="twilio", body=None)
+    await settle(ledger, [settlement(started, first, Status.UNKNOWN, outcome="unknown")], [], worker="test")
+    travel(owner, 70)
+    assert [dead.unknown for dead in await batches.expire(ledger, ["resend"], margin_seconds=2, limit=10)] == [2]
+    assert {status_of(owner, first), status_of(owner, second)} == {"unknown"}
+    assert count(owner, "unknowns") == 2
+
+
 async def test_claims_and_findings_are_the_claimants_only(ledger: Pool, owner: psycopg.Connection) -> None:
     _, attempt = await unknown(ledger, owner)
     travel(owner, 61)
