@@ -20,7 +20,7 @@ from starlette.routing import Route
 from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
-from config.channels import JOBS_QUEUE
+from config.channels import EVENTS_QUEUE, JOBS_QUEUE
 from config.database import Pool, pool
 from config.settings import Settings, load
 from console.metrics import exposition
@@ -63,7 +63,7 @@ async def metrics(request: Request) -> Response:
     read_at, figures = state.figures
     if time.monotonic() - read_at > FIGURES_SECONDS or not figures:
         try:
-            queues = [*sorted(served_channels()), JOBS_QUEUE]
+            queues = [*sorted(served_channels()), EVENTS_QUEUE, JOBS_QUEUE]
             waiting = await asyncio.to_thread(state.broker.lengths, queues)
             figures = exposition(await overview(state.database), waiting)
         except (psycopg.Error, PoolTimeout, redis.RedisError) as error:
