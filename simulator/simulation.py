@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from simulator.callbacks import Callbacks, Order
 from simulator.faults import VENDORS, Faults
 from simulator.keys import Keys
 from simulator.ledger import Ledger
@@ -24,6 +25,8 @@ class Options:
     """Makes the draw of faults by rate repeat itself. Ids are random all the same."""
     limits: Mapping[str, Limit] = field(default_factory=dict)
     """By vendor; a vendor without one has no limit."""
+    callbacks: bool = False
+    """Whether vendors call back from the start."""
     clock: Callable[[], float] = time.monotonic
 
 
@@ -46,12 +49,14 @@ class Simulation:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.faults = Faults(options.seed)
+        self.callbacks = Callbacks(Order(on=options.callbacks), options.seed)
         self._wall_offset_seconds = time.time() - options.clock()
         self.buckets = {vendor: Buckets(limit, options.clock) for vendor, limit in options.limits.items()}
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was accepted, counted and keyed; the ordered faults stay."""
+        """Forget what was accepted, counted and keyed; the ordered faults and callbacks stay."""
+        self.callbacks.counts.clear()
         self.ledger = Ledger(self.options.clock)
         self.keys = Keys(self.options.clock)
         self.marks = Marks()

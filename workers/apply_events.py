@@ -16,5 +16,5 @@ async def apply_events(runtime: Runtime, ids: Sequence[int]) -> None:
     """Apply events by their ids; those of a repeated bundle are applied already and change nothing."""
     done = await events.apply(runtime.pool, ids)
     for id_ in done.given_up:
-        _log.warning("event_given_up", event=id_)
+        _log.warning("event_given_up", event_id=id_)
     _log.debug("events_applied", applied=done.applied, waiting=done.waiting)

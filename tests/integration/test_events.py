@@ -71,7 +71,9 @@ async def tried(pool: Pool, owner: psycopg.Connection, status: Status = Status.U
 
 def put(owner: psycopg.Connection, id_: UUID, **columns: Any) -> None:
     """Bring a message to a state as the fleet's own statements would."""
-    pairs = sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in columns.items())
+    pairs = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in columns.items()
+    )
     with owner.transaction():
         owner.execute("SET LOCAL ROLE fleet")
         owner.execute(sql.SQL("UPDATE channel_outbox SET {} WHERE id = {}").format(pairs, id_))
@@ -137,7 +139,9 @@ async def test_what_was_taken_back_stays_so_and_the_proof_is_kept(
     assert resolutions(owner, id_)[0][2] == "accepted"
 
 
-@pytest.mark.parametrize("order", [*itertools.permutations(KINDS), ("accepted", "undelivered"), ("delivered", "accepted")])
+@pytest.mark.parametrize(
+    "order", [*itertools.permutations(KINDS), ("accepted", "undelivered"), ("delivered", "accepted")]
+)
 @pytest.mark.parametrize("together", [True, False])
 async def test_any_order_comes_to_the_same(
     ledger: Pool, owner: psycopg.Connection, order: tuple[str, ...], together: bool
@@ -193,7 +197,7 @@ async def test_a_mark_under_another_vendors_id_is_not_believed(ledger: Pool, own
 
 async def test_without_a_mark_the_vendors_id_finds_the_message(ledger: Pool, owner: psycopg.Connection) -> None:
     started = await tried(ledger, owner, Status.SENT)
-    bare = {"message_id": None, "attempt_id": None}
+    bare: dict[str, Any] = {"message_id": None, "attempt_id": None}
 
     assert (await tell(ledger, report(started, "delivered", tenant_id=uuid4(), **bare))).applied == 0
     assert (await tell(ledger, report(started, "delivered", **bare))).applied == 1
@@ -349,6 +353,8 @@ async def test_whatever_a_vendor_says_can_be_stored(ledger: Pool, owner: psycopg
     started = await tried(ledger, owner)
     odd = "\x00\ud800" + "x" * 5_000
 
-    await tell(ledger, report(started, "undelivered", event_id=odd, code=odd, reason=odd, body={odd: [odd, float("nan")]}))
+    await tell(
+        ledger, report(started, "undelivered", event_id=odd, code=odd, reason=odd, body={odd: [odd, float("nan")]})
+    )
 
     assert status_of(owner, started.ids[0]) == "failed"
