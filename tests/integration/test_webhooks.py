@@ -142,7 +142,8 @@ async def test_each_refusal_has_its_status_and_stores_nothing(web: Web, owner: p
 async def test_a_tenants_own_token_signs_for_its_own_address_only(web: Web, owner: psycopg.Connection) -> None:
     tenant = uuid4()
     owner.execute(
-        "INSERT INTO ai_settings_twilio (tenant_id, twilio_account_sid, twilio_auth_token, twilio_phone_number, is_connected)"
+        "INSERT INTO ai_settings_twilio "
+        "(tenant_id, twilio_account_sid, twilio_auth_token, twilio_phone_number, is_connected)"
         " VALUES (%s, 'AC1', 'own', '+15005550006', false)",
         (tenant,),
     )

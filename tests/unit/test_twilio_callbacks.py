@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -101,10 +102,8 @@ def test_any_bytes_are_refused_or_read_and_never_crash(body: bytes, content_type
         one = Callback(address, {}, {"content-type": content_type, "x-twilio-signature": url}, body)
         with pytest.raises((BadSignature, Malformed)):
             verify(one)
-        try:
+        with suppress(Malformed):
             assert all(isinstance(event, Event) for event in parse(one))
-        except Malformed as why:
-            assert str(why)
 
 
 @given(st.dictionaries(st.sampled_from(["MessageSid", "CallSid", "MessageStatus", "CallStatus", "ErrorCode"]), texts))
