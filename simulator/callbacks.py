@@ -82,9 +82,10 @@ class Callbacks:
         if self.draws(self.order.lost):
             self.counts["lost"] += 1
             return
-        times = 2 if self.draws(self.order.doubled) else 1
-        self.counts["doubled"] += times - 1
-        for _ in range(times):
+        doubled = self.draws(self.order.doubled)
+        if doubled:
+            self.counts["doubled"] += 1
+        for _ in range(2 if doubled else 1):
             task = asyncio.create_task(self._send(posting, after_seconds))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from admission.accounts import Accounts
 from config.database import Pool, pool

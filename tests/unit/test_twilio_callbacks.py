@@ -12,7 +12,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from providers.callbacks import BadSignature, Callback, Event, Kind, Malformed
 from providers.twilio.callbacks import CALL_STATUSES, MESSAGE_STATUSES, RETRIES
