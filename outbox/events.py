@@ -10,13 +10,15 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from psycopg import IntegrityError
+from psycopg import Error
 
-from config.database import Connection, Pool, repeated, run
+from config import log
+from config.database import AWAY, Connection, Pool, repeated, run
 from outbox import storable
 from outbox.queries import load
 
 _SQL = load("events")
+_log = log.get(__name__)
 
 TRIES = 20
 """With the waits below about a quarter of an hour: longer than any start waits for its settlement."""
@@ -71,15 +73,18 @@ async def release(pool: Pool, ids: Sequence[int], *, delay_seconds: float) -> No
 async def apply(pool: Pool, ids: Sequence[int]) -> Applied:
     """Apply stored events to their attempts and messages; what cannot be applied yet is put off.
 
-    scheduled, queued, unknown, sent, failed → sent, delivered or failed / undelivered. Raises OperationalError where
+    scheduled, queued, unknown, sent, failed → sent, delivered or failed / undelivered. Raises what `AWAY` names where
     the database is not there: nothing is lost, the events are due again when their claim has run out.
     """
     try:
         return await repeated(pool, lambda connection: _apply(connection, ids))
-    except IntegrityError:
+    except AWAY:
+        raise
+    except Error as refused:
         if len(ids) == 1:
-            raise
-    # Two events of one transaction gave the same vendor's id to two attempts: one by one, the second sees the first.
+            _log.error("event_refused", event_id=ids[0], error=type(refused).__name__)
+            return await repeated(pool, lambda connection: _wait(connection, ids))
+    # One by one none stops another: of two events that give one vendor's id to two attempts, the second sees the first.
     parts = [await apply(pool, [id_]) for id_ in ids]
     given_up = tuple(id_ for part in parts for id_ in part.given_up)
     return Applied(sum(part.applied for part in parts), sum(part.waiting for part in parts), given_up)
@@ -91,8 +96,13 @@ async def _apply(connection: Connection, ids: Sequence[int]) -> Applied:
         for messages in _rounds(found):
             events = {"ids": list(messages.values()), "message_ids": list(messages)}
             await connection.execute(_SQL["apply"], events)
-        limits = {"ids": list(ids), "tries": TRIES, "cap_seconds": WAIT_CAP_SECONDS}
-        left = await (await connection.execute(_SQL["wait"], limits)).fetchall()
+        return await _wait(connection, ids)
+
+
+async def _wait(connection: Connection, ids: Sequence[int]) -> Applied:
+    """Put off those of the events that are not applied."""
+    limits = {"ids": list(ids), "tries": TRIES, "cap_seconds": WAIT_CAP_SECONDS}
+    left = await (await connection.execute(_SQL["wait"], limits)).fetchall()
     given_up = tuple(id_ for id_, is_given_up in left if is_given_up)
     return Applied(len(ids) - len(left), len(left) - len(given_up), given_up)
 

@@ -9,13 +9,11 @@ import sys
 from typing import Protocol
 
 import click
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
 
 from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
-from config.database import pool
+from config.database import AWAY, pool
 from config.servers import Addresses
 from config.settings import Settings, SettingsError, load
 from outbox.readiness import NotReady, wait_until_ready
@@ -100,7 +98,7 @@ async def _repeat(work: Periodic, ending: asyncio.Event) -> None:
     while not ending.is_set():
         try:
             await work.run_once()
-        except (OperationalError, PoolTimeout) as error:
+        except AWAY as error:
             _log.warning("postponed", loop=type(work).__name__, error=type(error).__name__)
         await asyncio.sleep(work.interval_seconds)
 

@@ -1,4 +1,4 @@
-"""Storing, claiming and applying an event, and settling a second attempt, stay on their indexes, however much is kept."""
+"""Claiming and applying events, and settling a second attempt, stay on their indexes, however much is kept."""
 
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -23,8 +23,8 @@ _MESSAGES = """
 """
 _ATTEMPTS = """
     INSERT INTO fleet.attempts (
-        message_id, number, counted, id, send_key, provider, account, account_tenant_id, started_at, finished_at, outcome,
-        provider_message_id
+        message_id, number, counted, id, send_key, provider, account, account_tenant_id, started_at, finished_at,
+        outcome, provider_message_id
     )
     SELECT m.id, 1, true, fleet.attempt_id(md5('b1')::uuid, m.id), md5('b1')::uuid, 'twilio', 'a', %s, now(), now(),
         'accepted', 'SM' || i
@@ -98,15 +98,21 @@ def test_a_second_settlement_finds_the_first_by_its_key(full: psycopg.Connection
             " VALUES (%s, 'sms', 'twilio', 'a', %s, %s, '{}', now(), %s, now() + interval '1 hour')",
             (key[0], NIL, message_ids, lease),
         )
-        answers = [
-            {"id": id_, "send_key": key[0], "lease": lease, "status": "sent", "outcome": "accepted", "provider": "twilio",
-             "account": "a", "account_tenant_id": NIL, "counted": True, "elapsed_seconds": 0, "age_seconds": 0}
-            for id_ in message_ids
-        ]  # fmt: skip
-        parameters: dict[str, object] = {
-            "rows": orjson.dumps(answers).decode(), "finished": "[]", "kept": "[]", "worker": "test",
-            "askable": [], "idempotent": [],
-        }  # fmt: skip
+        answer = {
+            "send_key": key[0],
+            "lease": lease,
+            "status": "sent",
+            "outcome": "accepted",
+            "provider": "twilio",
+            "account": "a",
+            "account_tenant_id": NIL,
+            "counted": True,
+            "elapsed_seconds": 0,
+            "age_seconds": 0,
+        }
+        rows = orjson.dumps([{**answer, "id": id_} for id_ in message_ids]).decode()
+        none: dict[str, object] = {"finished": "[]", "kept": "[]", "worker": "test", "askable": [], "idempotent": []}
+        parameters = {"rows": rows, **none}
         tables, pages = scanned(full, _STARTS["settle"], parameters)
     assert not tables & {"attempts", "channel_outbox"}
     assert pages <= 200 + PAGES_PER_EVENT * BUNDLE

@@ -1,6 +1,8 @@
 """Events as proof: once, in any order, for its own tenant's messages only, and never downwards."""
 
+import asyncio
 import itertools
+import random
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -358,3 +360,40 @@ async def test_whatever_a_vendor_says_can_be_stored(ledger: Pool, owner: psycopg
     )
 
     assert status_of(owner, started.ids[0]) == "failed"
+
+
+async def test_an_event_that_the_database_refuses_stops_nobody(ledger: Pool, owner: psycopg.Connection) -> None:
+    """A trigger of the platform's own refuses every change of one message."""
+    insert(owner, "sms")
+    insert(owner, "sms")
+    started = await sending(ledger)
+    await settled(ledger, started, Status.UNKNOWN)
+    refused, fine = started.ids
+    owner.execute(
+        sql.SQL(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;"
+            "CREATE TRIGGER refuse BEFORE UPDATE ON channel_outbox FOR EACH ROW WHEN (OLD.id = {}) "
+            "EXECUTE FUNCTION refuse()"
+        ).format(sql.Literal(refused))
+    )
+
+    assert await tell(ledger, report(started), report(started, index=1)) == events.Applied(1, 1)
+
+    assert (status_of(owner, refused), status_of(owner, fine)) == ("unknown", "sent")
+
+
+async def test_many_workers_apply_the_same_events_once(ledger: Pool, owner: psycopg.Connection) -> None:
+    for _ in range(20):
+        insert(owner, "sms")
+    started = await sending(ledger)
+    await settled(ledger, started, Status.UNKNOWN)
+    reports = [report(started, kind, index) for kind in ("delivered", "accepted") for index in range(20)]
+    await events.store(ledger, reports)
+    ids = await events.claim(ledger, limit=100, lease_seconds=60)
+    shuffled = [random.Random(seed).sample(ids, len(ids)) for seed in range(6)]
+
+    await asyncio.gather(*(events.apply(ledger, some) for some in shuffled))
+
+    assert {status_of(owner, id_) for id_ in started.ids} == {"delivered"}
+    assert owner.execute("SELECT count(*) FROM fleet.events WHERE applied_at IS NULL OR tries > 0").fetchone() == (0,)
+    assert owner.execute("SELECT count(*) FROM fleet.attempts").fetchone() == (20,)
