@@ -5,6 +5,7 @@ falls back to the environment's, which would send one customer's messages in ano
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from time import monotonic
 from uuid import UUID
 
@@ -26,8 +27,15 @@ class Accounts:
     """The accounts of one process, remembered for a few seconds."""
 
     def __init__(
-        self, pool: Pool, providers: Mapping[str, Provider], settings: Mapping[str, VendorSettings], keyring: Keyring
+        self,
+        pool: Pool,
+        providers: Mapping[str, Provider],
+        settings: Mapping[str, VendorSettings],
+        keyring: Keyring,
+        public_url: str | None = None,
     ) -> None:
+        """`public_url` is where vendors reach the fleet, None where they do not."""
+        self._public_url = public_url
         self._pool = pool
         self._providers = providers
         self._settings = settings
@@ -44,6 +52,18 @@ class Accounts:
             self._known.update({(provider, tenant): (now, one) for tenant, one in found.items()})
             fresh |= found
         return fresh
+
+    async def of_callbacks(self, provider: str, tenant: UUID) -> Account | None:
+        """Return the account whose callbacks come to `tenant` (`PROVIDER_WIDE`: the environment's); None without one.
+
+        Halted or disconnected, it may still hear what became of what it sent.
+        """
+        if tenant == PROVIDER_WIDE:
+            found = self._shared(provider)
+        else:
+            row = (await ledger.settings_of(self._pool, provider, [tenant])).get(tenant)
+            found = self._opened(provider, row) if row else Halted("no_settings", "the tenant has no settings")
+        return found if isinstance(found, Account) else None
 
     async def halt(self, account: Account, why: Halted) -> None:
         """Stop an account that its vendor refused, for all processes."""
@@ -64,20 +84,30 @@ class Accounts:
 
     def _shared(self, provider: str) -> Resolved:
         try:
-            return self._providers[provider].account_from_environment(self._settings[provider])
+            return self._reached(self._providers[provider].account_from_environment(self._settings[provider]))
         except Halted as why:
             return why
 
     def _own(self, provider: str, row: ledger.TenantSettings) -> Resolved:
         if not row.connected:
             return Halted("not_connected", f"the tenant's {provider} settings are not connected")
+        return self._opened(provider, row)
+
+    def _opened(self, provider: str, row: ledger.TenantSettings) -> Resolved:
         try:
             opened = {name: self._keyring.open(value, row.tenant_id) for name, value in row.values.items()}
-            return self._providers[provider].account_of_tenant(row.tenant_id, opened, self._settings[provider])
+            settings = self._settings[provider]
+            return self._reached(self._providers[provider].account_of_tenant(row.tenant_id, opened, settings))
         except SealBroken as broken:
             return Halted("unreadable_settings", f"the tenant's {provider} settings cannot be opened: {broken}")
         except Halted as why:
             return why
+
+    def _reached(self, account: Account) -> Account:
+        """Tell the account where its vendor reaches us: the path of `console.webhooks`."""
+        if self._public_url is None:
+            return account
+        return replace(account, webhook_url=f"{self._public_url}/webhooks/{account.provider}/{account.tenant_id}")
 
 
 def _unless_halted(account: Resolved, halts: Mapping[UUID, ledger.Halt]) -> Resolved:

@@ -9,6 +9,8 @@ from typing import Literal
 
 JOBS_QUEUE = "jobs"
 """The queue of `job_queue` rows; it is no channel, but a worker serves it by the same command."""
+EVENTS_QUEUE = "events"
+"""The queue of stored events; no channel either."""
 
 
 class Channel(StrEnum):
@@ -64,6 +66,9 @@ def look_up_actor_name(channel: Channel) -> str:
 
 RUN_JOB_ACTOR = "run_job"
 """The actor that runs one job."""
+
+APPLY_EVENTS_ACTOR = "apply_events"
+"""The actor that applies a bundle of stored events."""
 
 JOB_TYPES = frozenset({"cancel_messages", "retry_messages"})
 """The values of `job_queue.job_type` that the fleet runs; `workers.job_types` has a function for each."""

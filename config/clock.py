@@ -1,6 +1,7 @@
 """The clocks of a process. The database's clock is the clock of the ledger; these only measure durations.
 
-Refuses wall-clock time: nothing in the fleet decides by `time.time()`.
+Refuses wall-clock time: nothing in the ledger is decided by `time.time()`. Only the age of a vendor's signature is held
+against it, at the door.
 """
 
 import time

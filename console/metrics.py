@@ -7,7 +7,7 @@ bound: no workspace, no address, no message.
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
@@ -24,6 +24,7 @@ class _Figures(Collector):
         """Yield every family."""
         yield from self._outbox()
         yield from self._queues()
+        yield from self._events()
         yield from self._people()
 
     def _outbox(self) -> Iterator[Metric]:
@@ -57,6 +58,17 @@ class _Figures(Collector):
         for (provider, outcome), count in self._seen.attempts.items():
             attempts.add_metric([provider, outcome], count)
         yield from (waiting, workers, in_flight, attempts)
+
+    def _events(self) -> Iterator[Metric]:
+        unapplied = GaugeMetricFamily(
+            "fleet_events_unapplied", "Events that wait for their message, or were given up", labels=["state"]
+        )
+        for state in ("waiting", "given_up"):
+            unapplied.add_metric([state], self._seen.events.get(state, 0))
+        yield unapplied
+        yield CounterMetricFamily(
+            "fleet_duplicates", "Messages that two requests were accepted for", value=self._seen.duplicates
+        )
 
     def _people(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("fleet_pauses", "Pauses that hold now", value=len(self._seen.holds))

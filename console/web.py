@@ -1,11 +1,11 @@
-"""The web application: `uvicorn console.web:app`. So far its probes and figures; no page, no API.
+"""The web application: `uvicorn console.web:app`. So far its probes, its figures and the vendors' callbacks.
 
 `/livez` says that this process answers, `/readyz` that its servers do and that the schema is the one it needs.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,15 +17,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from admission.accounts import Accounts
 from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
-from config.channels import JOBS_QUEUE
+from config.channels import EVENTS_QUEUE, JOBS_QUEUE
 from config.database import Pool, pool
-from config.settings import Settings, load
+from config.settings import Settings, VendorSettings, load_together
 from console.metrics import exposition
+from console.webhooks import Door, webhook
 from outbox.overview import overview
 from outbox.readiness import NotReady, check
+from providers import registry
+from providers.base import Provider
 
 CHECK_SECONDS = 3.0
 FIGURES_SECONDS = 5.0
@@ -35,8 +39,9 @@ FIGURES_SECONDS = 5.0
 class State:
     """What the routes work with, made when the application starts."""
 
-    def __init__(self, settings: Settings, database_url: str, database: Pool, broker: Broker) -> None:
+    def __init__(self, settings: Settings, database_url: str, database: Pool, broker: Broker, door: Door) -> None:
         self.settings = settings
+        self.door = door
         self.database_url = database_url
         self.database = database
         self.broker = broker
@@ -63,7 +68,7 @@ async def metrics(request: Request) -> Response:
     read_at, figures = state.figures
     if time.monotonic() - read_at > FIGURES_SECONDS or not figures:
         try:
-            queues = [*sorted(served_channels()), JOBS_QUEUE]
+            queues = [*sorted(served_channels()), EVENTS_QUEUE, JOBS_QUEUE]
             waiting = await asyncio.to_thread(state.broker.lengths, queues)
             figures = exposition(await overview(state.database), waiting)
         except (psycopg.Error, PoolTimeout, redis.RedisError) as error:
@@ -94,18 +99,32 @@ async def _redis(state: State) -> str:
 
 @asynccontextmanager
 async def _open(app: Starlette) -> AsyncIterator[None]:
-    settings = load()
+    providers = registry.load()
+    settings, of_vendors = load_together(vendors=[provider.environment for provider in providers.values()])
     log.configure(settings.log_level, settings.log_format, process="web")
     sentry.configure(settings, "web")
     with servers.resolve(settings, start=False) as addresses:
         database = pool(settings, addresses.database_url, size=4, process="web")
         await database.open()
         broker = Broker(addresses.redis_url)
-        app.state.fleet = State(settings, addresses.database_url, database, broker)
+        door = _door(settings, providers, dict(zip(providers, of_vendors, strict=True)), database)
+        app.state.fleet = State(settings, addresses.database_url, database, broker, door)
         yield
         broker.close()
         await database.close()
 
 
-_ROUTES: list[Any] = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+def _door(
+    settings: Settings, providers: Mapping[str, Provider], of_vendors: Mapping[str, VendorSettings], database: Pool
+) -> Door:
+    accounts = Accounts(database, providers, of_vendors, settings.keyring, settings.public_url)
+    return Door(database, providers, accounts, settings.public_url)
+
+
+_ROUTES: list[Any] = [
+    Route("/livez", livez),
+    Route("/readyz", readyz),
+    Route("/metrics", metrics),
+    Route("/webhooks/{provider}/{tenant_id:uuid}", webhook, methods=["POST"]),
+]
 app = Starlette(routes=_ROUTES, lifespan=_open)

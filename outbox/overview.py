@@ -71,6 +71,10 @@ class Overview:
     job_workers: int
     attempts: dict[tuple[str, str], int]
     """(provider, outcome) → requests of the last five minutes."""
+    events: dict[str, int]
+    """Events that are not applied: waiting, given_up."""
+    duplicates: int
+    """Messages that two requests were accepted for, ever."""
 
 
 async def overview(pool: Pool) -> Overview:
@@ -93,4 +97,6 @@ async def overview(pool: Pool) -> Overview:
         jobs=dict(await run(pool, _SQL["jobs"], types=list(JOB_TYPES), limit=COUNT_LIMIT)),
         job_workers=workers.get("jobs", (0, 0))[0],
         attempts={(row[0], row[1]): row[2] for row in await run(pool, _SQL["attempts"])},
+        events=dict(await run(pool, _SQL["events"], limit=COUNT_LIMIT)),
+        duplicates=(await run(pool, _SQL["duplicates"]))[0][0],
     )

@@ -93,6 +93,8 @@ class Account:
     base_url: str
     credentials: Mapping[str, str] = field(repr=False)
     """The vendor's own words for them, as in its `accounts` function; secret."""
+    webhook_url: str = ""
+    """Where the vendor is to send this account's callbacks; empty where the fleet cannot be reached from outside."""
 
 
 @dataclass(frozen=True, slots=True)

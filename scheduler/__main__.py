@@ -1,4 +1,4 @@
-"""`python -m scheduler`: relay, job relay, rescuer and look-ups in one process.
+"""`python -m scheduler`: relays, rescuer, events and look-ups in one process.
 
 Several may run; none is needed by another.
 """
@@ -6,18 +6,18 @@ Several may run; none is needed by another.
 import asyncio
 import signal
 import sys
+from typing import Protocol
 
 import click
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
 
 from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
-from config.database import pool
+from config.database import AWAY, pool
 from config.servers import Addresses
 from config.settings import Settings, SettingsError, load
 from outbox.readiness import NotReady, wait_until_ready
+from scheduler.events import EventRelay
 from scheduler.job_relay import JobRelay
 from scheduler.lookups import LookUps
 from scheduler.pace import Pace
@@ -28,6 +28,19 @@ from scheduler.waker import Waker
 POOL_SIZE = 3
 
 _log = log.get(__name__)
+
+
+class Periodic(Protocol):
+    """A loop that looks at the clock by itself, beside the relays of the queues."""
+
+    @property
+    def interval_seconds(self) -> float:
+        """How long it rests between two passes."""
+        ...
+
+    async def run_once(self) -> int:
+        """Do what is due; return how much that was."""
+        ...
 
 
 @click.command()
@@ -60,11 +73,12 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         loop.add_signal_handler(number, _end, ending, waker)
     await database.open()
     relays = (Relay(database, broker, settings, served_channels()), JobRelay(database, broker, settings))
-    beside = [
-        asyncio.create_task(waker.run()),
-        asyncio.create_task(_again(Rescuer(database, broker, settings), ending)),
-        asyncio.create_task(_again(LookUps(database, broker, settings), ending)),
-    ]
+    periodic: tuple[Periodic, ...] = (
+        Rescuer(database, broker, settings),
+        LookUps(database, broker, settings),
+        EventRelay(database, broker, settings),
+    )
+    beside = [asyncio.create_task(waker.run()), *(asyncio.create_task(_repeat(work, ending)) for work in periodic)]
     try:
         await Pace(database, relays, waker, ending).run()
     finally:
@@ -80,13 +94,13 @@ def _end(ending: asyncio.Event, waker: Waker) -> None:
     waker.wake()
 
 
-async def _again(loop: Rescuer | LookUps, ending: asyncio.Event) -> None:
+async def _repeat(work: Periodic, ending: asyncio.Event) -> None:
     while not ending.is_set():
         try:
-            await loop.run_once()
-        except (OperationalError, PoolTimeout) as error:
-            _log.warning("pass_postponed", loop=type(loop).__name__, error=type(error).__name__)
-        await asyncio.sleep(loop.interval_seconds)
+            await work.run_once()
+        except AWAY as error:
+            _log.warning("postponed", loop=type(work).__name__, error=type(error).__name__)
+        await asyncio.sleep(work.interval_seconds)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settle_seconds=asked.settle_seconds,
         seed=asked.seed,
         limits=dict(asked.limit),
+        callbacks=asked.callbacks,
     )
     try:
         asyncio.run(_serve(asked.host, asked.port, options, die_with_parent=asked.die_with_parent))
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--limit", type=_limit, action="append", default=[], metavar="VENDOR=RATE[:BURST]", help="requests a second"
     )
+    parser.add_argument("--callbacks", action="store_true", help="call back to loopback addresses that ask for it")
     parser.add_argument("--die-with-parent", action="store_true", help="end when standard input, a pipe, ends")
     return parser
 

@@ -26,4 +26,9 @@ def create_app(options: Options | None = None) -> web.Application:
     for part in PARTS:
         app.add_routes(part(simulation).routes())
     app.add_routes(Control(simulation).routes())
+
+    async def stop_calling_back(_app: web.Application) -> None:
+        await simulation.callbacks.close()
+
+    app.on_cleanup.append(stop_calling_back)
     return app

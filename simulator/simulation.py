@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from simulator.addresses import bare_mail_address
+from simulator.callbacks import Callbacks, Order
 from simulator.faults import VENDORS, Faults, Moment
 from simulator.keys import Keys
 from simulator.ledger import Accepted, Ledger
@@ -25,6 +26,8 @@ class Options:
     """Makes the draw of faults by rate repeat itself. Ids are random all the same."""
     limits: Mapping[str, Limit] = field(default_factory=dict)
     """By vendor; a vendor without one has no limit."""
+    callbacks: bool = False
+    """Whether vendors call back from the start."""
     clock: Callable[[], float] = time.monotonic
 
 
@@ -47,12 +50,14 @@ class Simulation:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.faults = Faults(options.seed)
+        self.callbacks = Callbacks(Order(on=options.callbacks), options.seed)
         self._wall_offset_seconds = time.time() - options.clock()
         self.buckets = {vendor: Buckets(limit, options.clock) for vendor, limit in options.limits.items()}
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was accepted, counted and keyed; the ordered faults stay."""
+        """Forget what was accepted, counted and keyed; the ordered faults and callbacks stay."""
+        self.callbacks.counts.clear()
         self.ledger = Ledger(self.options.clock)
         self.keys = Keys(self.options.clock)
         self.marks = Marks()

@@ -10,7 +10,7 @@ import re
 import time
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from aiohttp import web
 
 from simulator.ledger import Accepted
 from simulator.ratelimit import Verdict
+from simulator.twilio_callbacks import Report, posting
 from simulator.twilio_errors import refusal
 from simulator.twilio_list import Listing
 from simulator.vendor import Exchange, Refusal, Reply, Vendor
@@ -108,6 +109,20 @@ class Twilio(Vendor):
         """Return a moment of the simulator's clock as RFC 2822 date."""
         return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(self.simulation.wall_seconds(at_seconds)))
 
+    def call_back(self, exchange: Exchange, url: str | None, reports: Sequence[Report]) -> None:
+        """Send these reports to the address that the request gave, the last when look-ups show the end."""
+        credentials = _credentials(exchange.request.headers.get("Authorization", ""))
+        if not url or credentials is None:
+            return
+        callbacks, settle_seconds = self.simulation.callbacks, self.simulation.options.settle_seconds
+        for number, report in enumerate(reports, start=1):
+            wait = callbacks.order.delay_seconds + (settle_seconds if number == len(reports) else 0)
+            callbacks.post(posting(url, report, credentials[1]), wait)
+
+    def draws_delivery(self) -> bool:
+        """Draw whether a message or call arrives, by the order's share of those that do not."""
+        return not self.simulation.callbacks.draws(self.simulation.callbacks.order.undelivered)
+
     async def _create(self, exchange: Exchange) -> Reply:
         return Reply.json(201, self.resource(await self.accept(exchange)))
 
@@ -137,13 +152,19 @@ def new_sid(prefix: str) -> str:
     return prefix + uuid.uuid4().hex
 
 
-@lru_cache(maxsize=10_000)
 def _user(authorization: str) -> str | None:
     """Return the user of a Basic header; None where there is no password or a part of it is revoked."""
+    credentials = _credentials(authorization)
+    return credentials[0] if credentials else None
+
+
+@lru_cache(maxsize=10_000)
+def _credentials(authorization: str) -> tuple[str, str] | None:
+    """Return user and password of a Basic header; None where one is missing or revoked."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
     revoked = user.startswith("revoked") or password.startswith("revoked")
-    return user if scheme.lower() == "basic" and user and password and not revoked else None
+    return (user, password) if scheme.lower() == "basic" and user and password and not revoked else None

@@ -13,6 +13,7 @@ from simulator.content import attempt_of, compact_json, digest, without_attempt
 from simulator.ledger import Accepted
 from simulator.marks import REJECTED, mark_of
 from simulator.twilio import Twilio, new_sid
+from simulator.twilio_callbacks import of_call
 from simulator.twilio_errors import refusal
 from simulator.twilio_form import BOOLEAN, METHOD, STATUS_CALLBACK, TEXT, URL, Form, Parameter, one_of, sid, whole
 from simulator.twilio_list import within_days
@@ -88,7 +89,10 @@ class TwilioCalls(Twilio):
         form = Form(exchange, _PARAMETERS)
         _check(form)
         await self.work(exchange, (form["To"],))
-        return self._record(exchange.account, form)
+        accepted = self._record(exchange.account, form)
+        reports = of_call(accepted, form.all("StatusCallbackEvent"), is_delivered=self.draws_delivery())
+        self.call_back(exchange, form.get("StatusCallback"), reports)
+        return accepted
 
     def _record(self, account: str, form: Form) -> Accepted:
         return self.simulation.accept(

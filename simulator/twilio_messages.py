@@ -14,6 +14,7 @@ from simulator.content import attempt_of, compact_json, digest
 from simulator.ledger import Accepted
 from simulator.marks import REJECTED, mark_of
 from simulator.twilio import Twilio, new_sid
+from simulator.twilio_callbacks import of_message
 from simulator.twilio_errors import refusal
 from simulator.twilio_form import BOOLEAN, STATUS_CALLBACK, TEXT, Form, Parameter, anything, one_of, sid, whole
 from simulator.twilio_list import within_days
@@ -80,7 +81,9 @@ class TwilioMessages(Twilio):
         form = Form(exchange, _PARAMETERS)
         _check(form)
         await self.work(exchange, (form["To"],))
-        return self._record(exchange.account, form)
+        accepted = self._record(exchange.account, form)
+        self.call_back(exchange, form.get("StatusCallback"), of_message(accepted, is_delivered=self.draws_delivery()))
+        return accepted
 
     def _record(self, account: str, form: Form) -> Accepted:
         return self.simulation.accept(

@@ -6,12 +6,12 @@ import click
 
 from config import log
 from config.catalog import served_channels
-from config.channels import JOBS_QUEUE
+from config.channels import EVENTS_QUEUE, JOBS_QUEUE
 from config.settings import SettingsError, load_together
 from providers import registry
 from workers.supervisor import Supervisor
 
-QUEUES = (*sorted(channel.value for channel in served_channels()), JOBS_QUEUE)
+QUEUES = (*sorted(channel.value for channel in served_channels()), EVENTS_QUEUE, JOBS_QUEUE)
 
 
 @click.command(help="Send the messages of one or more queues: " + ", ".join(QUEUES) + ".")

@@ -1,4 +1,5 @@
-"""The Dramatiq side of a sending process: the broker, one actor for each channel, for its replays, and for jobs.
+"""The Dramatiq side of a sending process: the broker, one actor for each channel, for its replays, for events
+and for jobs.
 
 Retries belong to the ledger, so an actor that fails is not tried again: its claim runs out instead. Message arguments
 are ids and tokens, because they are shown wherever a message is.
@@ -19,10 +20,20 @@ from dramatiq.middleware import AsyncIO, Middleware, Retries
 from config import log
 from config.broker import Broker
 from config.catalog import served_channels
-from config.channels import JOBS_QUEUE, RUN_JOB_ACTOR, Channel, actor_name, look_up_actor_name, replay_actor_name
+from config.channels import (
+    APPLY_EVENTS_ACTOR,
+    EVENTS_QUEUE,
+    JOBS_QUEUE,
+    RUN_JOB_ACTOR,
+    Channel,
+    actor_name,
+    look_up_actor_name,
+    replay_actor_name,
+)
 from config.servers import Addresses
 from config.settings import Settings, VendorSettings
 from outbox.readiness import NotReady
+from workers.apply_events import apply_events
 from workers.reconcile import look_up
 from workers.replay import replay_batch
 from workers.run_job import run_job
@@ -114,6 +125,10 @@ def build(settings: Settings, vendors: Mapping[str, VendorSettings], addresses: 
     async def run(token: str, id_: str) -> None:
         await run_job(opening.runtime, UUID(token), UUID(id_))
 
+    async def apply(ids: list[int]) -> None:
+        await apply_events(opening.runtime, ids)
+
+    dramatiq.actor(actor_name=APPLY_EVENTS_ACTOR, queue_name=EVENTS_QUEUE, broker=broker)(apply)
     dramatiq.actor(actor_name=RUN_JOB_ACTOR, queue_name=JOBS_QUEUE, broker=broker)(run)
     return Application(broker, opening)
 

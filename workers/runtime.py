@@ -94,7 +94,7 @@ async def open_runtime(
     database = pool(settings, database_url, size=POOL_SIZE, process="worker")
     await database.open()
     client = Client(connections=CONNECTIONS, timeout_seconds=settings.request_timeout_seconds)
-    accounts = Accounts(database, providers, vendors, settings.keyring)
+    accounts = Accounts(database, providers, vendors, settings.keyring, settings.public_url)
     budget = Budget(CONNECTIONS)
     here = presence.Presence(
         uuid4(), socket.gethostname(), os.getpid(), sorted(queues), settings.worker_threads, version.current()

@@ -1,24 +1,28 @@
 """The settle flusher: one statement for the outcomes of many requests, every few milliseconds.
 
 Owns the outcomes between the vendor's answer and the ledger. While the database is away they are held and written
-again; a request that hangs holds up nobody but itself.
+again; a request that hangs holds up nobody but itself. An acceptance that came too late to settle is kept as an event.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from config import log
 from config.database import AWAY, Pool
+from outbox import events
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
+from providers.base import attempt_id
 
 FLUSH_SECONDS = 0.03
 """Long enough to share a commit among many answers, short enough that nobody waits for it."""
 FLUSH_LIMIT = 500
 RETRY_SECONDS = 0.5
 
+_Result = TypeVar("_Result")
 _log = log.get(__name__)
 
 
@@ -75,20 +79,40 @@ class Flusher:
         return settlements, ended
 
     async def _write(self, settlements: list[Settlement], ended: list[Ended]) -> None:
-        while True:
-            try:
-                settled = await settle(self._pool, settlements, ended, worker=self._worker)
-            except AWAY as error:
-                _log.warning("settle_held", settlements=len(settlements), error=type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            self._report([one for one in settlements if one.id not in settled])
-            for end in ended:
-                self.written(end.send_key)
-            return
+        settled = await _held(lambda: settle(self._pool, settlements, ended, worker=self._worker), len(settlements))
+        late = [one for one in settlements if one.id not in settled]
+        accepted = [one for one in late if one.status is Status.SENT]
+        if accepted:
+            await _held(lambda: events.store(self._pool, [_late_answer(one) for one in accepted]), len(accepted))
+        for one in accepted:
+            _log.warning("settled_by_another", message_id=str(one.id), send_key=str(one.send_key))
+        for end in ended:
+            self.written(end.send_key)
 
-    def _report(self, late: Sequence[Settlement]) -> None:
-        """An answer that came too late, or a commit whose acknowledgement was lost: the ledger knows which."""
-        for one in late:
-            if one.status is Status.SENT:
-                _log.warning("settled_by_another", message_id=str(one.id), send_key=str(one.send_key))
+
+async def _held(write: Callable[[], Awaitable[_Result]], settlements: int) -> _Result:
+    """Write, again and again while the database is away."""
+    while True:
+        try:
+            return await write()
+        except AWAY as error:
+            _log.warning("settle_held", settlements=settlements, error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def _late_answer(late: Settlement) -> events.Report:
+    """An acceptance that came after its lease was lost, or whose own commit was not acknowledged.
+
+    The ledger knows which: proof of what it has settled already changes nothing.
+    """
+    attempt = attempt_id(late.send_key, late.id)
+    return events.Report(
+        provider=late.provider,
+        tenant_id=late.account_tenant_id,
+        event_id=f"answer:{attempt}",
+        kind="accepted",
+        provider_message_id=late.provider_message_id or "",
+        message_id=late.id,
+        attempt_id=attempt,
+        body=late.response,
+    )

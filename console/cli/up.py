@@ -11,7 +11,7 @@ import click
 
 from config import embedded, log, servers
 from config.catalog import served_channels
-from config.channels import JOBS_QUEUE
+from config.channels import EVENTS_QUEUE, JOBS_QUEUE
 from config.settings import Settings, load_together
 from console import simulated
 from console.cli.speech import Exit, fail, say
@@ -67,7 +67,7 @@ COMMANDS = (up, down)
 def members(settings: Settings, *, web: bool) -> list[Member]:
     """Return the processes of the Procfile: one scheduler, a unit for each queue, the web."""
     crew = [Member("scheduler", ("scheduler",))]
-    queues = [*sorted(channel.value for channel in served_channels()), JOBS_QUEUE]
+    queues = [*sorted(channel.value for channel in served_channels()), EVENTS_QUEUE, JOBS_QUEUE]
     crew += [Member(queue, ("workers", queue)) for queue in queues]
     if web:
         uvicorn = (

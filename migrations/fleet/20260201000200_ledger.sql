@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS fleet.batches (
 
 CREATE INDEX IF NOT EXISTS fleet_batches_lease ON fleet.batches (lease_expires_at);
 
--- One row per try at a vendor, written once, when the try is settled.
+-- One row per try at a vendor, written once, when the try is settled. Only what proof adds later is ever changed: how
+-- an unknown outcome was resolved, when and by whom, and the vendor's id.
 CREATE TABLE IF NOT EXISTS fleet.attempts (
     message_id uuid NOT NULL,
     number integer NOT NULL,              -- counts requests, from 1, without gaps
@@ -28,6 +29,7 @@ CREATE TABLE IF NOT EXISTS fleet.attempts (
     send_key uuid NOT NULL,
     provider text NOT NULL,
     account text NOT NULL,
+    account_tenant_id uuid NOT NULL,      -- whose credentials; the nil uuid for the environment's. Only its callbacks count
     sender text,
     started_at timestamptz NOT NULL,
     finished_at timestamptz NOT NULL,
@@ -42,7 +44,7 @@ CREATE TABLE IF NOT EXISTS fleet.attempts (
     PRIMARY KEY (message_id, number)
 );
 
--- The account last: a look-up asks for the vendor's ids whatever the credentials were.
+-- The account last: a callback without a mark of ours, and a look-up whatever the credentials were, have only the ids.
 CREATE UNIQUE INDEX IF NOT EXISTS fleet_attempts_vendor_id
     ON fleet.attempts (provider, provider_message_id, account) WHERE provider_message_id IS NOT NULL;
 
@@ -77,14 +79,18 @@ CREATE INDEX IF NOT EXISTS fleet_unknowns_message ON fleet.unknowns (message_id)
 CREATE TABLE IF NOT EXISTS fleet.events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     provider text NOT NULL,
-    tenant_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,              -- whose account signed it; the nil uuid for the environment's
     event_id text NOT NULL,
-    message_id uuid,
+    kind text NOT NULL CHECK (kind IN ('accepted', 'delivered', 'undelivered')),
+    provider_message_id text NOT NULL,
+    message_id uuid,                      -- as the callback names it, or found by the vendor's id
     attempt_id uuid,
-    body jsonb NOT NULL,
+    code text,
+    reason text,
+    body jsonb NOT NULL,                  -- what the vendor said, raw
     received_at timestamptz NOT NULL DEFAULT now(),
     applied_at timestamptz,
-    next_try_at timestamptz,
+    next_try_at timestamptz,              -- null while it is not applied: given up, for a person to see
     tries integer NOT NULL DEFAULT 0,
     UNIQUE (provider, tenant_id, event_id)
 );

@@ -84,6 +84,19 @@ FROM fleet.attempts a
 WHERE a.finished_at > fleet.now() - interval '5 minutes'
 GROUP BY a.provider, a.outcome
 
+-- name: events
+-- Events that are not applied: those that wait for their message, and those that were given up for a person to see.
+SELECT taken.state, count(*)
+FROM (
+    (SELECT 'waiting' AS state FROM fleet.events e WHERE e.applied_at IS NULL AND e.next_try_at IS NOT NULL LIMIT %(limit)s)
+    UNION ALL
+    (SELECT 'given_up' FROM fleet.events e WHERE e.applied_at IS NULL AND e.next_try_at IS NULL LIMIT %(limit)s)
+) AS taken
+GROUP BY taken.state
+
+-- name: duplicates
+SELECT count(*) FROM fleet.audit_log l WHERE l.action = 'duplicate'
+
 -- name: workers
 SELECT unnest(w.queues) AS queue, count(*), sum(w.in_flight)
 FROM fleet.workers w

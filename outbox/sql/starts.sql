@@ -181,6 +181,9 @@ WHERE b.lease_token = %(lease)s AND o.status = 'sending'
 -- sending -> sent | failed | scheduled | unknown, and unknown -> the same for a replay: closes attempts, many batches
 -- in one statement. No row for a message: its batch's lease is another's by now, or proof came first; the answer is
 -- evidence and no longer a settlement.
+-- A message that was tried before may have proof of an earlier acceptance by now: then it ends as sent whatever this try
+-- says, and where this try, under another key, was accepted too, the two are flagged. What a person forgave by trying
+-- again is no proof. Only rows with attempts > 1 look.
 WITH answers AS MATERIALIZED (
     SELECT *
     FROM json_to_recordset(%(rows)s) AS a (
@@ -199,7 +202,7 @@ held AS MATERIALIZED (
     FOR SHARE OF b
 ),
 locked AS MATERIALIZED (
-    SELECT o.id
+    SELECT o.id, o.send_key, o.attempts, o.attempts_forgiven
     FROM public.channel_outbox o
     JOIN answers a ON a.id = o.id AND a.send_key = o.send_key
     JOIN held h ON h.send_key = a.send_key
@@ -207,23 +210,47 @@ locked AS MATERIALIZED (
     ORDER BY o.id
     FOR UPDATE OF o
 ),
+judged AS MATERIALIZED (
+    SELECT l.id, earlier.provider_message_id AS earlier_id,
+        CASE WHEN earlier.send_key IS NULL THEN a.status ELSE 'sent' END AS status,
+        coalesce(earlier.send_key <> l.send_key AND a.status = 'sent', false) AS is_duplicate,
+        earlier.send_key IS NULL OR a.status = 'sent' AS speaks  -- its own words stand; otherwise proof overrules them
+    FROM locked l
+    JOIN answers a ON a.id = l.id AND a.send_key = l.send_key
+    LEFT JOIN LATERAL (
+        SELECT e.send_key, e.provider_message_id
+        FROM fleet.attempts e
+        WHERE l.attempts > 1
+          AND e.message_id = l.id
+          AND e.number > l.attempts_forgiven
+          AND (e.outcome = 'accepted' OR e.resolution = 'accepted')
+        ORDER BY e.send_key <> l.send_key DESC
+        LIMIT 1
+    ) AS earlier ON true
+),
 settled AS (
     UPDATE public.channel_outbox o
-    SET status = a.status,
-        sent_at = CASE a.status WHEN 'sent' THEN fleet.now() ELSE o.sent_at END,
-        scheduled_at = CASE a.status WHEN 'scheduled' THEN fleet.now() + make_interval(secs => a.delay_seconds) ELSE o.scheduled_at END,
+    SET status = j.status,
+        sent_at = CASE j.status WHEN 'sent' THEN fleet.now() ELSE o.sent_at END,
+        scheduled_at = CASE j.status WHEN 'scheduled' THEN fleet.now() + make_interval(secs => a.delay_seconds) ELSE o.scheduled_at END,
         provider_response = coalesce(a.response, o.provider_response),
-        provider_message_id = coalesce(a.provider_message_id, o.provider_message_id),
-        error_class = a.error_class,
-        error_code = a.error_code,
-        error_message = a.error_message,
-        finalized_at = CASE a.status WHEN 'failed' THEN fleet.now() END,
+        provider_message_id = coalesce(a.provider_message_id, j.earlier_id, o.provider_message_id),
+        error_class = CASE WHEN j.speaks THEN a.error_class END,
+        error_code = CASE WHEN j.is_duplicate THEN 'duplicate' WHEN j.speaks THEN a.error_code END,
+        error_message = CASE WHEN j.is_duplicate THEN 'two requests for it were accepted' WHEN j.speaks THEN a.error_message END,
+        finalized_at = CASE j.status WHEN 'failed' THEN fleet.now() END,
         updated_at = fleet.now()
-    FROM locked
-    JOIN answers a ON a.id = locked.id
-    WHERE o.id = locked.id AND o.send_key = a.send_key
-      AND (o.status = 'sending' OR (o.status = 'unknown' AND a.status IN ('sent', 'failed', 'unknown')))
-    RETURNING o.id, o.attempts, o.channel::text
+    FROM judged j
+    JOIN answers a ON a.id = j.id
+    WHERE o.id = j.id AND o.send_key = a.send_key
+      AND (o.status = 'sending' OR (o.status = 'unknown' AND j.status IN ('sent', 'failed', 'unknown')))
+    RETURNING o.id, o.attempts, o.channel::text, o.status, j.is_duplicate, coalesce(o.workspace_id, o.tenant_id) AS workspace_id
+),
+flagged AS (
+    INSERT INTO fleet.audit_log (actor, action, workspace_id, subject, detail)
+    SELECT 'settle', 'duplicate', s.workspace_id, s.id::text, jsonb_build_object('attempt', s.attempts)
+    FROM settled s
+    WHERE s.is_duplicate
 ),
 unresolved AS (
     INSERT INTO fleet.unknowns (
@@ -236,14 +263,15 @@ unresolved AS (
     FROM settled s
     JOIN answers a ON a.id = s.id
     CROSS JOIN LATERAL (SELECT fleet.now() - make_interval(secs => a.age_seconds) AS ended_at) AS clock
-    WHERE a.status = 'unknown' AND a.provider <> ALL (%(idempotent)s::text[])
+    WHERE s.status = 'unknown' AND a.provider <> ALL (%(idempotent)s::text[])
 ),
 closed AS (
     INSERT INTO fleet.attempts (
-        message_id, number, counted, id, send_key, provider, account, sender, started_at, finished_at, outcome,
-        http_status, error_code, provider_message_id, worker
+        message_id, number, counted, id, send_key, provider, account, account_tenant_id, sender, started_at, finished_at,
+        outcome, http_status, error_code, provider_message_id, worker
     )
-    SELECT s.id, s.attempts, a.counted, fleet.attempt_id(a.send_key, s.id), a.send_key, a.provider, a.account, a.sender,
+    SELECT s.id, s.attempts, a.counted, fleet.attempt_id(a.send_key, s.id), a.send_key, a.provider, a.account,
+        a.account_tenant_id, a.sender,
         clock_timestamp() - make_interval(secs => a.age_seconds + a.elapsed_seconds),
         clock_timestamp() - make_interval(secs => a.age_seconds),
         a.outcome, a.http_status, a.error_code, a.provider_message_id, %(worker)s

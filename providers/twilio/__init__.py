@@ -30,9 +30,10 @@ from providers.base import (
     SendError,
     Unknown,
 )
+from providers.callbacks import Callback, Event
 from providers.credentials import fingerprint, of_tenant, required
 from providers.lookup import Page, Question
-from providers.twilio import calls, lookup, messages
+from providers.twilio import callbacks, calls, lookup, messages
 from providers.twilio.errors import ERRORS
 
 # Stand-in credentials have the vendor's form, so that what checks the form is satisfied by them as well.
@@ -77,7 +78,8 @@ class Twilio(Provider):
     def render(self, message: Message, account: Account) -> Part:
         sender = account.credentials["number"]
         kind = messages if message.channel is Channel.SMS else calls
-        return Part(message.id, kind.body(message, sender), sender, path=kind.PATH)
+        body = kind.body(message, sender, callbacks.fields(message, account))
+        return Part(message.id, body, sender, path=kind.PATH)
 
     @override
     def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
@@ -109,6 +111,14 @@ class Twilio(Provider):
     def digest(self, body: bytes, path: str = "") -> str | None:
         return lookup.digest(body, path)
 
+    @override
+    def verify(self, callback: Callback, account: Account, *, now: float) -> None:
+        callbacks.verify(callback, account.credentials["auth_token"])
+
+    @override
+    def parse(self, callback: Callback) -> Sequence[Event]:
+        return callbacks.parse(callback)
+
 
 def _headers(account: Account) -> dict[str, str]:
     return {"Authorization": account.credentials["authorization"], "Accept": "application/json"}
@@ -120,7 +130,12 @@ def _url(account: Account, path: str) -> str:
 
 def _account(tenant_id: UUID, base_url: str, sid: str, auth_token: str, number: str) -> Account:
     sid = quote(sid, safe="")  # it stands in the path of every request
-    credentials = {"sid": sid, "number": number, "authorization": encode_basic_auth(sid, auth_token)}
+    credentials = {
+        "sid": sid,
+        "number": number,
+        "auth_token": auth_token,
+        "authorization": encode_basic_auth(sid, auth_token),
+    }
     return Account("twilio", tenant_id, fingerprint("twilio", sid, auth_token), base_url, credentials)
 
 

@@ -1,6 +1,7 @@
 """Calls: the form that Twilio's Call resource takes, with the instructions inline."""
 
 import re
+from collections.abc import Sequence
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
@@ -11,21 +12,29 @@ from providers.urls import public_https
 PATH = "Calls.json"
 TWIML_LIMIT = 4000
 """Characters of inline TwiML (Twilio's Call resource, parameter Twiml)."""
+_EVENTS = [("StatusCallbackEvent", "initiated"), ("StatusCallbackEvent", "completed")]
+"""Without them Twilio reports a call's end alone; its beginning proves earlier that it was taken."""
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """XML 1.0, section 2.2. None of them is spoken, and one alone would end the call with an error."""
 _CARRIAGE_RETURN = {"\r": "&#13;"}
 """An XML parser reads a bare one as a line feed."""
 
 
-def body(message: Message, sender: str) -> bytes:
-    """Return the form of one call. Raises Rejected, and Halted where the sender cannot call."""
+def body(message: Message, sender: str, callbacks: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Return the form of one call, with the fields that ask for its callbacks.
+
+    Raises Rejected, and Halted where the sender cannot call.
+    """
     if sender.startswith("MG"):
         raise Halted("no_sender", "a messaging service cannot call; set a number in the Twilio settings")
     twiml = _instructions(message)
     if len(twiml) > TWIML_LIMIT:
         reason = f"payload makes instructions of {len(twiml)} characters, at most {TWIML_LIMIT} can be sent"
         raise Rejected("say_too_long", f"{reason}; & < and > count as several")
-    return as_form([("To", message.address or ""), ("From", sender), ("Twiml", twiml)])
+    form = [("To", message.address or ""), ("From", sender), ("Twiml", twiml), *callbacks]
+    if callbacks:
+        form += _EVENTS
+    return as_form(form)
 
 
 def _instructions(message: Message) -> str:

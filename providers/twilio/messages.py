@@ -1,5 +1,7 @@
 """Text messages: the form that Twilio's Message resource takes."""
 
+from collections.abc import Sequence
+
 from providers.base import Message, Rejected
 from providers.payload import as_form, objects, optional_text
 from providers.urls import public_https
@@ -10,8 +12,8 @@ BODY_LIMIT = 1600
 MEDIA_LIMIT = 10
 
 
-def body(message: Message, sender: str) -> bytes:
-    """Return the form of one text message. Raises Rejected."""
+def body(message: Message, sender: str, callbacks: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Return the form of one text message, with the fields that ask for its callbacks. Raises Rejected."""
     text = optional_text(message.payload, "body", limit=BODY_LIMIT)
     media = [public_https(url, "media_urls") for url in objects(message.payload, "media_urls", limit=MEDIA_LIMIT)]
     if not (text and text.strip()) and not media:
@@ -20,7 +22,7 @@ def body(message: Message, sender: str) -> bytes:
     if text:
         form.append(("Body", text))
     form += [("MediaUrl", url) for url in media]
-    return as_form(form)
+    return as_form([*form, *callbacks])
 
 
 def sender_field(sender: str) -> tuple[str, str]:

@@ -49,9 +49,24 @@ def web(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[str]:
     process.wait(30)
 
 
+def test_the_door_for_callbacks_is_open(web: str) -> None:
+    environments = "00000000-0000-0000-0000-000000000000"
+    for path in (f"twilio/{environments}", f"pigeon/{environments}", "twilio/x"):
+        request = urllib.request.Request(f"{web}/webhooks/{path}", data=b"MessageSid=SM1")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=15)
+        assert refused.value.code == 404, "no account is configured"
+        refused.value.close()
+
+
 def test_probes_and_figures(web: str, owner: psycopg.Connection) -> None:
     insert(owner)
     pause(owner, "channel:sms")
+    owner.execute("INSERT INTO fleet.audit_log (actor, action, subject) VALUES ('settle', 'duplicate', 'a message')")
+    owner.execute(
+        "INSERT INTO fleet.events (provider, tenant_id, event_id, kind, provider_message_id, body) "
+        "VALUES ('twilio', gen_random_uuid(), 'SM1:sent:', 'accepted', 'SM1', '{}')"
+    )
 
     assert get(f"{web}/livez") == (200, "ok")
     status, body = get(f"{web}/readyz")
@@ -60,6 +75,9 @@ def test_probes_and_figures(web: str, owner: psycopg.Connection) -> None:
     assert status == 200
     assert 'fleet_outbox_messages{channel="email",state="due"} 1.0' in body
     assert "fleet_pauses 1.0" in body
+    assert "fleet_duplicates_total 1.0" in body
+    assert 'fleet_events_unapplied{state="given_up"} 1.0' in body
+    assert 'fleet_events_unapplied{state="waiting"} 0.0' in body
     assert 'fleet_broker_messages{queue="email"} 0.0' in body
     assert "resend.dev" not in body
 

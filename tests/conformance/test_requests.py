@@ -5,6 +5,7 @@ A provider of the catalog without samples or without its page in docs/providers/
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -89,6 +90,14 @@ def test_a_channel_that_is_served_is_served_by_its_default_provider() -> None:
 def test_a_message_alone_is_a_request_that_the_vendors_file_allows(sample: Sample) -> None:
     described(sample.provider)
     assert wrong_in(sample.provider, request_of(sample.provider, sample.message())) == []
+
+
+@needs_specs
+@each_accepted
+def test_a_message_that_asks_for_callbacks_is_allowed_too(sample: Sample) -> None:
+    described(sample.provider)
+    reached = replace(account_of(sample.provider), webhook_url="http://127.0.0.1:8000/webhooks/vendor/tenant")
+    assert wrong_in(sample.provider, request_of(sample.provider, sample.message(), account=reached)) == []
 
 
 @needs_specs

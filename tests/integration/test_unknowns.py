@@ -130,8 +130,8 @@ async def test_three_quick_looks_before_the_horizon_decide_nothing(ledger: Pool,
 async def test_an_event_that_waits_to_be_applied_forbids_absence(ledger: Pool, owner: psycopg.Connection) -> None:
     id_, attempt = await unknown(ledger, owner)
     owner.execute(
-        "INSERT INTO fleet.events (provider, tenant_id, event_id, attempt_id, body)"
-        " VALUES ('twilio', %s, 'e', %s, '{}')",
+        "INSERT INTO fleet.events (provider, tenant_id, event_id, kind, provider_message_id, attempt_id, body)"
+        " VALUES ('twilio', %s, 'e', 'accepted', 'SM1', %s, '{}')",
         (UUID(int=0), attempt),
     )
     for seconds in (*LOOKS_SECONDS, 2000):

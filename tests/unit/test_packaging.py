@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from config.catalog import served_channels
-from config.channels import JOBS_QUEUE
+from config.channels import EVENTS_QUEUE, JOBS_QUEUE
 from config.settings import PREFIX, Settings
 from providers import registry
 from tests.conftest import ROOT
 
-QUEUES = {*(channel.value for channel in served_channels()), JOBS_QUEUE}
+QUEUES = {*(channel.value for channel in served_channels()), EVENTS_QUEUE, JOBS_QUEUE}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

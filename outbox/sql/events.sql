@@ -1,0 +1,170 @@
+-- Events: what vendors say afterwards, stored once and applied as proof. Applying is in two halves of one transaction:
+-- the first locks the messages, so that the second sees everything that a settlement has committed.
+
+-- name: store
+-- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition.
+INSERT INTO fleet.events (
+    provider, tenant_id, event_id, kind, provider_message_id, message_id, attempt_id, code, reason, body, next_try_at
+)
+SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.provider_message_id, n.message_id, n.attempt_id, n.code, n.reason, n.body, fleet.now()
+FROM json_to_recordset(%(rows)s) AS n (
+    provider text, tenant_id uuid, event_id text, kind text, provider_message_id text, message_id uuid, attempt_id uuid,
+    code text, reason text, body jsonb
+)
+ON CONFLICT (provider, tenant_id, event_id) DO NOTHING
+RETURNING id, set_config('synchronous_commit', 'on', true)
+
+-- name: claim
+-- Takes events that are due, for the time that their bundle may be in Redis. No row: none is due.
+WITH due AS MATERIALIZED (
+    SELECT e.id
+    FROM fleet.events e
+    WHERE e.applied_at IS NULL AND e.next_try_at <= fleet.now()
+    ORDER BY e.next_try_at
+    LIMIT %(limit)s
+    FOR UPDATE OF e SKIP LOCKED
+)
+UPDATE fleet.events e
+SET next_try_at = fleet.now() + make_interval(secs => %(lease_seconds)s)
+WHERE e.id = ANY (ARRAY(SELECT due.id FROM due)) AND e.applied_at IS NULL
+RETURNING e.id
+
+-- name: release
+-- Gives back what Redis did not take. No row for an event: it was applied meanwhile.
+UPDATE fleet.events e
+SET next_try_at = fleet.now() + make_interval(secs => %(delay_seconds)s)
+WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL AND e.next_try_at IS NOT NULL
+
+-- name: apply_lock
+-- First half: the message of each event, locked in id order. No row for an event: it was applied already, or nobody
+-- knows its message.
+WITH named AS MATERIALIZED (
+    SELECT e.id, coalesce(e.message_id, found.message_id) AS message_id
+    FROM fleet.events e
+    LEFT JOIN LATERAL (
+        SELECT a.message_id
+        FROM fleet.attempts a
+        WHERE e.message_id IS NULL AND a.provider = e.provider AND a.provider_message_id = e.provider_message_id
+          AND a.account_tenant_id = e.tenant_id
+        LIMIT 1
+    ) AS found ON true
+    WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL
+)
+SELECT n.id, o.id
+FROM named n
+JOIN public.channel_outbox o ON o.id = n.message_id
+ORDER BY o.id, n.id
+FOR UPDATE OF o
+
+-- name: apply
+-- Second half, for events of as many messages, all locked: proof goes to the attempt, and the message goes where proof
+-- leads, never down. What is not applied by it waits: the message is sending, or none of its attempts is the event's.
+--
+-- An attempt is the event's where the account that signed it is the attempt's own, and our mark, or the vendor's id, is.
+-- A person who tried a message again has forgiven what was known until then: only news moves it. An attempt whose
+-- acceptance is news is proven even while its message is sending under another: its settlement looks for that.
+WITH told AS MATERIALIZED (
+    SELECT e.id, e.kind, e.provider_message_id, e.code, e.reason, e.body, o.id AS message_id, o.status, o.error_class,
+        o.error_code AS flag, a.number, a.attempt_id, a.is_news, a.id_is_free,
+        a.is_news OR a.number > o.attempts_forgiven AS counts,
+        EXISTS (
+            SELECT
+            FROM fleet.attempts other
+            WHERE other.message_id = o.id AND other.send_key <> a.send_key AND other.number > o.attempts_forgiven
+              AND (other.outcome = 'accepted' OR other.resolution = 'accepted')
+        ) AS other_accepted
+    FROM unnest(%(ids)s::bigint[], %(message_ids)s::uuid[]) AS w (event_id, message_id)
+    JOIN fleet.events e ON e.id = w.event_id
+    JOIN public.channel_outbox o ON o.id = w.message_id
+    CROSS JOIN LATERAL (
+        SELECT a.number, a.id AS attempt_id, a.send_key,
+            a.outcome <> 'accepted' AND a.resolution IS DISTINCT FROM 'accepted' AS is_news,
+            NOT EXISTS (
+                SELECT
+                FROM fleet.attempts x
+                WHERE x.provider = a.provider AND x.provider_message_id = e.provider_message_id AND x.account = a.account
+            ) AS id_is_free
+        FROM fleet.attempts a
+        WHERE a.message_id = o.id AND a.provider = e.provider AND a.account_tenant_id = e.tenant_id
+          AND CASE WHEN e.attempt_id IS NULL THEN a.provider_message_id = e.provider_message_id ELSE a.id = e.attempt_id END
+          AND (a.provider_message_id IS NULL OR a.provider_message_id = e.provider_message_id)
+        ORDER BY a.number DESC
+        LIMIT 1
+    ) AS a
+    WHERE e.applied_at IS NULL
+),
+judged AS MATERIALIZED (
+    SELECT t.*,
+        t.counts AND t.other_accepted AND t.flag IS DISTINCT FROM 'duplicate' AS is_duplicate,
+        CASE
+            WHEN t.status NOT IN ('scheduled', 'queued', 'unknown', 'sent', 'failed') THEN NULL
+            WHEN t.kind = 'delivered' THEN 'delivered'
+            WHEN NOT t.counts OR (t.status = 'failed' AND t.error_class = 'undelivered' AND NOT t.is_news) THEN NULL
+            WHEN t.kind = 'undelivered' AND NOT t.other_accepted THEN 'failed'
+            WHEN t.status <> 'sent' THEN 'sent'
+        END AS becomes
+    FROM told t
+),
+proven AS (
+    UPDATE fleet.attempts a
+    SET resolution = 'accepted',
+        resolved_at = fleet.now(),
+        resolved_by = 'event',
+        provider_message_id = CASE WHEN t.id_is_free THEN t.provider_message_id ELSE a.provider_message_id END
+    FROM told t
+    WHERE t.is_news AND a.message_id = t.message_id AND a.number = t.number
+),
+known AS (
+    DELETE FROM fleet.unknowns u
+    USING told t
+    WHERE u.attempt_id = t.attempt_id AND u.message_id = t.message_id
+),
+moved AS (
+    UPDATE public.channel_outbox o
+    SET status = coalesce(j.becomes, o.status),
+        sent_at = coalesce(o.sent_at, fleet.now()),
+        provider_message_id = CASE WHEN j.becomes IS NULL THEN o.provider_message_id ELSE j.provider_message_id END,
+        provider_response = coalesce(o.provider_response, j.body),
+        error_class = CASE WHEN j.becomes = 'failed' THEN 'undelivered' WHEN j.becomes IS NULL THEN o.error_class END,
+        error_code = CASE
+            WHEN j.is_duplicate OR j.flag = 'duplicate' THEN 'duplicate' WHEN j.becomes = 'failed' THEN j.code
+        END,
+        error_message = CASE
+            WHEN j.is_duplicate OR j.flag = 'duplicate' THEN 'two requests for it were accepted' WHEN j.becomes = 'failed' THEN j.reason
+        END,
+        lease_token = NULL,
+        lease_expires_at = NULL,
+        finalized_at = CASE WHEN j.becomes IS NULL THEN o.finalized_at WHEN j.becomes <> 'sent' THEN fleet.now() END,
+        updated_at = fleet.now()
+    FROM judged j
+    WHERE o.id = j.message_id
+      AND o.status IN ('scheduled', 'queued', 'unknown', 'sent', 'failed', 'delivered')
+      AND (j.becomes IS NOT NULL OR j.is_duplicate)
+    RETURNING o.id, j.is_duplicate, coalesce(o.workspace_id, o.tenant_id) AS workspace_id, j.number
+),
+flagged AS (
+    INSERT INTO fleet.audit_log (actor, action, workspace_id, subject, detail)
+    SELECT 'event', 'duplicate', m.workspace_id, m.id::text, jsonb_build_object('attempt', m.number)
+    FROM moved m
+    WHERE m.is_duplicate
+)
+UPDATE fleet.events e
+SET applied_at = CASE WHEN j.status <> 'sending' THEN fleet.now() END,
+    next_try_at = CASE WHEN j.status = 'sending' THEN e.next_try_at END,
+    message_id = j.message_id,
+    attempt_id = j.attempt_id
+FROM judged j
+WHERE e.id = j.id AND e.applied_at IS NULL
+
+-- name: wait
+-- Puts off what could not be applied: twice as long each time, and after the last try until a person looks. A message
+-- that is sending ends that by itself, so its events are never given up. No row: all were applied.
+UPDATE fleet.events e
+SET tries = e.tries + 1,
+    next_try_at = CASE
+        WHEN e.tries + 1 < %(tries)s
+          OR EXISTS (SELECT FROM public.channel_outbox o WHERE o.id = e.message_id AND o.status = 'sending')
+        THEN fleet.now() + make_interval(secs => least(2 ^ least(e.tries, 30), %(cap_seconds)s))
+    END
+WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL
+RETURNING e.id, e.next_try_at IS NULL
