@@ -11,6 +11,7 @@ from uuid import UUID
 
 from config import log
 from config.database import AWAY, Pool
+from config.failpoints import passing
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
 
@@ -75,6 +76,7 @@ class Flusher:
         return settlements, ended
 
     async def _write(self, settlements: list[Settlement], ended: list[Ended]) -> None:
+        passing("before_settle")
         while True:
             try:
                 settled = await settle(self._pool, settlements, ended, worker=self._worker)
@@ -82,6 +84,7 @@ class Flusher:
                 _log.warning("settle_held", settlements=len(settlements), error=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            passing("after_settle")
             self._report([one for one in settlements if one.id not in settled])
             for end in ended:
                 self.written(end.send_key)
