@@ -101,11 +101,16 @@ class Opening(Middleware):
 
 
 def on_loop(work: Coroutine[Any, Any, _Result], timeout_seconds: float) -> _Result:
-    """Run a coroutine on the process's loop, from another thread. Raises TimeoutError."""
+    """Run a coroutine on the process's loop, from another thread. Raises TimeoutError, and ends it then."""
     thread = get_event_loop_thread()
     if thread is None:
         raise RuntimeError("the loop is not running")
-    return asyncio.run_coroutine_threadsafe(work, thread.loop).result(timeout_seconds)
+    result = asyncio.run_coroutine_threadsafe(work, thread.loop)
+    try:
+        return result.result(timeout_seconds)
+    except TimeoutError:
+        result.cancel()
+        raise
 
 
 @dataclass(frozen=True, slots=True)
