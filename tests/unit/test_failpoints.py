@@ -12,14 +12,13 @@ from config import failpoints
 from config.settings import SettingsError, load
 
 ROOT = Path(__file__).resolve().parents[2]
-AHEAD_OF_THEIR_CODE = {"in_reconciler"}
 
 
 def test_every_place_is_passed_once_in_the_code() -> None:
     sources = [path for folder in ("scheduler", "workers") for path in (ROOT / folder).glob("*.py")]
     passed = re.findall(r'\bpassing\("(\w+)"\)', "".join(path.read_text() for path in sources))
     assert len(passed) == len(set(passed))
-    assert set(passed) | AHEAD_OF_THEIR_CODE == set(failpoints.PLACES)
+    assert set(passed) == set(failpoints.PLACES)
 
 
 @pytest.mark.parametrize("value", ["after_clam:/x", "after_claim", "after_claim:", ":/x"])
