@@ -17,9 +17,8 @@ from tests.acceptance.conftest import Scene
 KINDS = {"email": "resend", "sms": "twilio", "voice": "vapi"}
 """Channel → the vendor that stands for its kind."""
 ASKABLE = ("sms", "voice")
-COUNT = 20
-"""Messages of each channel. The simulator takes them in one millisecond, and Vapi's list has no cursor: it can be read
-only where no more calls share a time than a page holds, 25."""
+COUNT = 30
+"""Messages of each channel."""
 SHORT = {
     "FLEET_LEASE_SECONDS": "2",
     "FLEET_DRAIN_SECONDS": "4",

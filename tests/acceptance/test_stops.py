@@ -17,6 +17,11 @@ STOPS = 200 if FULL else 6
 PER_STOP = 300
 """Messages inserted before each stop: more than are sent before it."""
 LEASE_SECONDS = 2
+SHORT = {
+    "FLEET_LEASE_SECONDS": str(LEASE_SECONDS),
+    "FLEET_RECONCILE_GRACE_SECONDS": "0.2",
+    "FLEET_RECONCILE_HORIZON_SECONDS": "2",
+}
 QUIET_SECONDS = 0.3
 """The vendor has received what was on the wire when its count has not moved for this long."""
 
@@ -25,7 +30,7 @@ def test_nothing_leaves_after_a_stop_that_outlasts_the_lease(scene: Scene) -> No
     """The parent is stopped as well, so that the stopped child is the only one that could send."""
     seed = random.randrange(2**32)
     chance = random.Random(seed)
-    scene.fleet.environment["FLEET_LEASE_SECONDS"] = str(LEASE_SECONDS)
+    scene.fleet.environment |= SHORT
     at_work(scene, "sms")
     parent = scene.fleet.processes["worker"]
     under_way = leaked = 0
@@ -43,18 +48,17 @@ def test_nothing_leaves_after_a_stop_that_outlasts_the_lease(scene: Scene) -> No
         assert _exit_code(child) == fence.EXIT_CODE
         leaked += _received_once_quiet(scene) - before
         parent.send_signal(signal.SIGCONT)
-    until(lambda: scene.all_are("sent", "unknown"))
+    until(lambda: scene.all_are("sent"), patience_seconds=120 + 5 * STOPS)
 
     counts = scene.stats()["twilio"]
     print(
         f"seed {seed}: {STOPS} stops of {LEASE_SECONDS} s and more, {under_way} batches under way, {leaked} requests "
         f"after SIGCONT; {STOPS * PER_STOP} messages, accepted {counts['accepted']}, "
-        f"duplicates {counts['duplicates']}, {scene.statuses()}"
+        f"duplicates {counts['duplicates']}"
     )
     assert leaked == 0
     assert under_way >= STOPS / 2, "stops must come while something is under way, or nothing was tried"
-    assert counts["duplicates"] == 0
-    assert sum(scene.statuses().values()) == STOPS * PER_STOP
+    assert (counts["accepted"], counts["duplicates"]) == (STOPS * PER_STOP, 0)
 
 
 def test_exactly_one_thread_takes_the_signal(scene: Scene) -> None:
