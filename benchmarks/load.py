@@ -18,6 +18,12 @@ _ROWS = {
             'scheduled', %(run)s || i
         FROM generate_series(1, %(count)s) AS i
     """,
+    "voice": """
+        SELECT md5((i %% 10)::text)::uuid, 'voice', NULL, '+1415' || (2000000 + i),
+            jsonb_build_object('assistant_id', 'assistant', 'first_message', 'Hello ' || %(run)s || i),
+            'scheduled', %(run)s || i
+        FROM generate_series(1, %(count)s) AS i
+    """,
 }
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config import failpoints
 from config.catalog import BUNDLE_SIZE_LIMIT
 from config.channels import Channel
 from config.seal import Keyring
@@ -55,6 +56,11 @@ def _web_address(value: str) -> str:
 
 def _keyring(value: SecretStr) -> SecretStr:
     Keyring.parse(value.get_secret_value())
+    return value
+
+
+def _failpoint(value: str) -> str:
+    failpoints.parse(value)
     return value
 
 
@@ -107,7 +113,7 @@ class Settings(_Environment):
     home: Path = Field(default=_ROOT / ".fleet", validation_alias="FLEET_HOME")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", validation_alias="FLEET_LOG_LEVEL")
     lease_seconds: float = Field(60.0, ge=1, le=3600, validation_alias="FLEET_LEASE_SECONDS")
-    drain_seconds: float = Field(20.0, ge=0, le=600, validation_alias="FLEET_DRAIN_SECONDS")
+    drain_seconds: float = Field(25.0, ge=0, le=600, validation_alias="FLEET_DRAIN_SECONDS")
     worker_threads: int = Field(4, ge=1, le=64, validation_alias="FLEET_WORKER_THREADS")
     batch_size: int = Field(BUNDLE_SIZE_LIMIT, ge=1, le=BUNDLE_SIZE_LIMIT, validation_alias="FLEET_BATCH_SIZE")
     retry_base_seconds: float | None = Field(None, gt=0, validation_alias="FLEET_RETRY_BASE_SECONDS")
@@ -125,6 +131,7 @@ class Settings(_Environment):
     secret_key: SecretStr | None = Field(None, validation_alias="FLEET_SECRET_KEY")
     console_auth: str | None = Field(None, validation_alias="FLEET_CONSOLE_AUTH")
     allowed_recipients: str | None = Field(None, validation_alias="FLEET_ALLOWED_RECIPIENTS")
+    failpoint: Annotated[str, AfterValidator(_failpoint)] | None = Field(None, validation_alias="FLEET_FAILPOINT")
 
     @field_validator("resend_after_absent", mode="before")
     @classmethod
@@ -154,7 +161,7 @@ class Settings(_Environment):
 
     @property
     def request_timeout_seconds(self) -> float:
-        """How long one request to a vendor may take: a quarter lease, so that it ends while the lease holds."""
+        """How long one request to a vendor may take: no longer than what must be left of its lease when it begins."""
         return min(15.0, self.lease_seconds / 4)
 
 

@@ -24,7 +24,7 @@ class Client:
     def __init__(self, *, connections: int, timeout_seconds: float) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=60),
-            timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(CONNECT_SECONDS, timeout_seconds)),
+            timeout=_timeout(timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "delivery-fleet"},
             auto_decompress=True,
@@ -53,6 +53,12 @@ class Client:
     async def close(self) -> None:
         """Close every connection, also those under way."""
         await self._session.close()
+
+
+def _timeout(total_seconds: float) -> aiohttp.ClientTimeout:
+    """By default aiohttp rounds a timeout over 5 s up to a whole second: the request would outlast its lease."""
+    connect_seconds = min(CONNECT_SECONDS, total_seconds)
+    return aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds, ceil_threshold=total_seconds)
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

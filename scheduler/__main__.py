@@ -10,7 +10,7 @@ from typing import Protocol
 
 import click
 
-from config import log, sentry, servers
+from config import failpoints, log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
 from config.database import AWAY, pool
@@ -52,6 +52,7 @@ def main() -> None:
         settings = load()
         log.configure(settings.log_level, settings.log_format, process="scheduler")
         sentry.configure(settings, "scheduler")
+        failpoints.arm(settings.failpoint)
         with servers.resolve(settings, start=False) as addresses:
             asyncio.run(_run(settings, addresses))
     except (SettingsError, EmbeddedError) as error:

@@ -20,8 +20,8 @@ LIMIT = 500
 """Attempts in one pass."""
 BUNDLE_SIZE = 20
 """Attempts in one bundle: each recipient of it costs at least one request."""
-LEASE_SECONDS = 120.0
-"""Nothing is sent under this lease, so it may be long: a look that comes twice finds the same."""
+LEASES = 2
+"""How many ordinary leases a look may take. Nothing is sent under it: a look that comes twice finds the same."""
 RETRY_SECONDS = 2.0
 
 _log = log.get(__name__)
@@ -33,6 +33,7 @@ class LookUps:
     def __init__(self, pool: Pool, broker: Broker, settings: Settings) -> None:
         self._pool = pool
         self._broker = broker
+        self._lease_seconds = LEASES * settings.lease_seconds
         self._patience = Patience(settings.reconcile_grace_seconds, settings.reconcile_horizon_seconds)
 
     @property
@@ -43,7 +44,7 @@ class LookUps:
     async def run_once(self) -> int:
         """Claim and enqueue what is due; return how many attempts."""
         token = uuid4()
-        due = await unknowns.claim(self._pool, token, self._patience, lease_seconds=LEASE_SECONDS, limit=LIMIT)
+        due = await unknowns.claim(self._pool, token, self._patience, lease_seconds=self._lease_seconds, limit=LIMIT)
         if not due:
             return 0
         by_channel: dict[Channel, list[str]] = {}

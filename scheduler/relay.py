@@ -15,6 +15,7 @@ from config import log
 from config.broker import Broker, Enqueued
 from config.channels import Channel, actor_name
 from config.database import Pool
+from config.failpoints import passing
 from config.settings import Settings
 from outbox import claims
 from scheduler.window import Window
@@ -64,6 +65,7 @@ class Relay:
         ids = await claims.claim(self._pool, channel, limit=limit, token=token, lease_seconds=self._lease_seconds)
         if not ids:
             return 0
+        passing("after_claim")
         bundles = [ids[start : start + self._bundle_size] for start in range(0, len(ids), self._bundle_size)]
         messages = [_message(channel, token, bundle) for bundle in bundles]
         try:
@@ -72,6 +74,7 @@ class Relay:
             released = await claims.release(self._pool, ids, token)
             _log.warning("released", channel=channel, messages=released, error=type(error).__name__)
             return 0
+        passing("after_enqueue")
         window.added(len(bundles))
         return len(ids)
 

@@ -15,6 +15,7 @@ from config.broker import Broker
 from config.catalog import CATALOG, served_channels
 from config.channels import replay_actor_name
 from config.database import Pool
+from config.failpoints import passing
 from config.settings import Settings
 from outbox import batches, claims, jobs, presence
 
@@ -57,6 +58,8 @@ class Rescuer:
 
     async def _expire(self) -> int:
         dead = await batches.expire(self._pool, self._idempotent, margin_seconds=self._margin_seconds, limit=LIMIT)
+        if dead:
+            passing("in_rescuer")
         for batch in dead:
             _log.warning("batch_rescued", send_key=str(batch.send_key), unknown=batch.unknown, replay=batch.replayable)
         return len(dead)
@@ -66,6 +69,7 @@ class Rescuer:
         due = await batches.claim_replays(self._pool, token, lease_seconds=self._lease_seconds, limit=LIMIT)
         if not due:
             return 0
+        passing("after_replay_claim")
         messages = [(channel.value, replay_actor_name(channel), (str(token), key)) for key, channel in due]
         try:
             await asyncio.to_thread(self._broker.enqueue_all, messages)

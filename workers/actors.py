@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from config.channels import (
 from config.servers import Addresses
 from config.settings import Settings, VendorSettings
 from outbox.readiness import NotReady
+from workers import fence
 from workers.apply_events import apply_events
 from workers.reconcile import look_up
 from workers.replay import replay_batch
@@ -41,7 +43,8 @@ from workers.runtime import Runtime, open_runtime
 from workers.send import send_bundle
 
 OPENING_SECONDS = 60.0
-CLOSING_SECONDS = 10.0
+CLOSING_SECONDS = 2.0
+"""Of the time for draining, what is kept for leaving."""
 
 _Result = TypeVar("_Result")
 _log = log.get(__name__)
@@ -51,11 +54,12 @@ class DaemonLoop(AsyncIO):
     """Dramatiq's event loop, on a thread that does not keep a process alive which was told twice to end."""
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
-        """Start the loop."""
+        """Start the loop; its thread is the one that sends, and the one on which the fence stands."""
         thread = EventLoopThread(self.logger)
         thread.daemon = True
         thread.start(timeout=5.0)
         set_event_loop_thread(thread)
+        on_loop(fence.take_in_this_thread(), timeout_seconds=5)
 
 
 class Opening(Middleware):
@@ -66,6 +70,7 @@ class Opening(Middleware):
         self._vendors = vendors
         self._database_url = database_url
         self._runtime: Runtime | None = None
+        self._drained_by = 0.0
 
     @property
     def runtime(self) -> Runtime:
@@ -90,21 +95,33 @@ class Opening(Middleware):
             _log.exception("not_opened")
             os._exit(1)
 
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        """Begin to count: stopping the threads takes its part of the time for draining."""
+        self._drained_by = monotonic() + self._settings.drain_seconds - CLOSING_SECONDS
+
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
         """Let what is under way end; what does not end in time is left to its lease."""
         try:
-            on_loop(self.runtime.drain(), self._settings.drain_seconds)
+            on_loop(self.runtime.drain(), max(0.0, self._drained_by - monotonic()))
         except TimeoutError:
             _log.warning("drain_cut_short", in_flight=self.runtime.budget.in_flight)
-        on_loop(self.runtime.close(), CLOSING_SECONDS)
+        try:
+            on_loop(self.runtime.close(), CLOSING_SECONDS)
+        except TimeoutError:
+            _log.warning("closing_cut_short")
 
 
 def on_loop(work: Coroutine[Any, Any, _Result], timeout_seconds: float) -> _Result:
-    """Run a coroutine on the process's loop, from another thread. Raises TimeoutError."""
+    """Run a coroutine on the process's loop, from another thread. Raises TimeoutError, and ends it then."""
     thread = get_event_loop_thread()
     if thread is None:
         raise RuntimeError("the loop is not running")
-    return asyncio.run_coroutine_threadsafe(work, thread.loop).result(timeout_seconds)
+    result = asyncio.run_coroutine_threadsafe(work, thread.loop)
+    try:
+        return result.result(timeout_seconds)
+    except TimeoutError:
+        result.cancel()
+        raise
 
 
 @dataclass(frozen=True, slots=True)

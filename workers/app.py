@@ -7,8 +7,10 @@ from contextlib import ExitStack
 
 import dramatiq
 
+from workers import fence
 from workers.wiring import wire
 
+fence.install()
 # Embedded servers, where the environment names none, stay in use for as long as this process lives.
 _in_use = ExitStack()
 

@@ -1,5 +1,7 @@
 """The sending child: a Dramatiq worker that beats for its parent, drains on SIGTERM, and dies with its parent.
 
+Once stopped it never goes on: see `workers.fence`.
+
 Started by `workers.supervisor` as `python -m workers.child BEAT_FD PARENT_PID QUEUE...`.
 """
 
@@ -15,39 +17,43 @@ from types import FrameType
 from dramatiq import Worker
 
 from config.process import die_with
-from config.settings import load
-from workers.actors import on_loop
+from config.settings import Settings, load
+from workers import fence
+from workers.actors import Application, on_loop
 from workers.runtime import Runtime
 from workers.wiring import wire
 
-BEAT_SECONDS = 1.0
+BEATS_A_LEASE = 10
 POLL_MILLISECONDS = 1_000
 """How long an idle thread of Dramatiq's sleeps; a wake token ends the consumers' sleep, work that of the threads."""
-STOP_MILLISECONDS = 5_000
-"""How long threads may take to notice that they must stop; with Redis away some would try to acknowledge for ever."""
+STOP_SHARE = 0.2
+"""Of the time for draining: how long Dramatiq's threads, and then its consumers, may take to notice that they must
+stop. With Redis away some would try to acknowledge for ever."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Work until told to end; return 0 when everything under way has ended well."""
     beat_fd, parent, queues = int(arguments[0]), int(arguments[1]), set(arguments[2:])
+    fence.install()  # before there is any other thread
     # Without its parent nobody would notice that this process is silent.
     die_with(parent)
     told, open_ = threading.Event(), threading.Event()
     _listen_for_the_end(told, open_)
+    settings = load()
     with ExitStack() as in_use:
         application = wire(in_use)
-        worker = Worker(
-            application.broker,
-            queues=queues,
-            worker_threads=load().worker_threads,
-            worker_timeout=POLL_MILLISECONDS,
-        )
+        worker = _worker(application, queues, settings)
         worker.start()
         open_.set()
         on_loop(_begin_to_beat(application.opening.runtime, beat_fd), timeout_seconds=10)
         told.wait()
-        worker.stop(timeout=STOP_MILLISECONDS)
+        worker.stop(timeout=int(settings.drain_seconds * STOP_SHARE * 1000))
     return 0
+
+
+def _worker(application: Application, queues: set[str], settings: Settings) -> Worker:
+    threads = settings.worker_threads
+    return Worker(application.broker, queues=queues, worker_threads=threads, worker_timeout=POLL_MILLISECONDS)
 
 
 def _listen_for_the_end(told: threading.Event, open_: threading.Event) -> None:
@@ -66,14 +72,15 @@ def _listen_for_the_end(told: threading.Event, open_: threading.Event) -> None:
 
 
 async def _begin_to_beat(runtime: Runtime, beat_fd: int) -> None:
-    runtime.loops.append(asyncio.create_task(_beat(beat_fd), name="beat"))
+    every_seconds = runtime.settings.lease_seconds / BEATS_A_LEASE
+    runtime.loops.append(asyncio.create_task(_beat(beat_fd, every_seconds), name="beat"))
 
 
-async def _beat(beat_fd: int) -> None:
+async def _beat(beat_fd: int, every_seconds: float) -> None:
     """Beat from the loop that sends: what is measured is that it runs."""
     while True:
         os.write(beat_fd, b".")
-        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.sleep(every_seconds)
 
 
 if __name__ == "__main__":

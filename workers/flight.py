@@ -14,6 +14,7 @@ from uuid import UUID
 from admission.accounts import Accounts
 from config import log
 from config.catalog import CATALOG
+from config.failpoints import passing
 from outbox.settlements import Ended
 from providers.base import Halted, Later, Outcome, Provider, Request, SendError, Unknown
 from providers.client import Client
@@ -84,11 +85,14 @@ class Sender:
 
     async def _outcomes(self, batch: LiveBatch, request: Request) -> Sequence[Outcome]:
         """Send, and say what became of each message. The one place where an unforeseen exception is caught."""
+        passing("before_request")
+        # The last check. From here to the client nothing is awaited, and in the client nothing waits for a connection.
         if not batch.flight.lease.allows_request():
             reason = "its lease was nearly over when its turn came"
             return [Later("withheld", reason, after_seconds=0, counted=False)] * len(request.message_ids)
         try:
             response = await self._client.send(request)
+            passing("after_answer")
             return _one_each(request, batch.provider.outcomes(request, response))
         except SendError as error:
             return [error] * len(request.message_ids)

@@ -12,6 +12,7 @@ from admission.accounts import HALT_SECONDS
 from config import log
 from config.channels import CHANNELS, Channel
 from config.database import AWAY
+from config.failpoints import passing
 from outbox import claims, starts
 from outbox.retry import Policy
 from workers.compose import Composed, Composition, requests_of
@@ -100,6 +101,7 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
         started = await _confirmed(runtime, lease)
     if not started:
         return 0
+    passing("after_start")
     policy = Policy.of(channel, runtime.settings)
     for composed in composition.composed:
         group = composed.group

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from config import log
 from config.database import AWAY, Pool
+from config.failpoints import passing
 from outbox import events
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
@@ -79,7 +80,9 @@ class Flusher:
         return settlements, ended
 
     async def _write(self, settlements: list[Settlement], ended: list[Ended]) -> None:
+        passing("before_settle")
         settled = await _held(lambda: settle(self._pool, settlements, ended, worker=self._worker), len(settlements))
+        passing("after_settle")
         late = [one for one in settlements if one.id not in settled]
         accepted = [one for one in late if one.status is Status.SENT]
         if accepted:

@@ -4,6 +4,7 @@ A child whose loop does not run cannot notice that its leases are over. The pare
 which also ends a stopped process without letting it run once more. Refuses to import what sends.
 """
 
+import math
 import os
 import select
 import signal
@@ -15,13 +16,15 @@ from types import FrameType
 
 from config import log
 from config.settings import Settings
+from workers import fence
 
 BOOT_SECONDS = 120.0
 """Until its first beat a child may import, and wait for its servers."""
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS = 60.0
-"""A child that lived this long was well: the next restart is quick again. So it is after one that was killed: only a
-child that ends by itself is likely to do so again."""
+"""A child that lived this long was well."""
+LONGEST_LOOK_SECONDS = 1.0
+"""How long the parent may sleep before it looks whether its child is silent."""
 
 _log = log.get(__name__)
 
@@ -32,6 +35,9 @@ class Supervisor:
     def __init__(self, queues: Sequence[str], settings: Settings) -> None:
         self._queues = list(queues)
         self._silence_seconds = settings.lease_seconds - settings.lease_margin_seconds
+        self._look_seconds = min(LONGEST_LOOK_SECONDS, settings.lease_margin_seconds / 2)
+        self._drain_seconds = settings.drain_seconds
+        self._drained_by = math.inf
         self._ending = 0
         self._wakeup, wakeup_write = os.pipe()
         os.set_blocking(wakeup_write, False)
@@ -48,7 +54,7 @@ class Supervisor:
             code = self._one_life()
             if self._told_to_end():
                 return 0 if code == 0 else 1
-            failures = 0 if code < 0 or monotonic() - began > STEADY_SECONDS else failures + 1
+            failures = failures + 1 if ended_by_itself(code, monotonic() - began) else 0
             wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
             _log.warning("child_ended", code=code, restart_in_seconds=wait)
             select.select([self._wakeup], [], [], wait)
@@ -69,10 +75,10 @@ class Supervisor:
             os.close(beats)
 
     def _watch(self, child: "subprocess.Popen[bytes]", beats: int) -> None:
-        """Return when the child has closed its end, which it does by ending; end it when it is silent."""
-        heard_at, patience, forwarded = monotonic(), BOOT_SECONDS, 0
+        """Return when the child has closed its end, which it does by ending. Kill it when silent, or late to drain."""
+        silent_at, forwarded = monotonic() + BOOT_SECONDS, 0
         while True:
-            ready, _, _ = select.select([beats, self._wakeup], [], [], 1.0)
+            ready, _, _ = select.select([beats, self._wakeup], [], [], self._look_seconds)
             if self._wakeup in ready:
                 os.read(self._wakeup, 64)
             while forwarded < self._ending:
@@ -81,9 +87,11 @@ class Supervisor:
             if beats in ready:
                 if not os.read(beats, 4096):
                     return
-                heard_at, patience = monotonic(), self._silence_seconds
-            if monotonic() - heard_at > patience:
-                _log.error("child_silent", pid=child.pid, seconds=round(monotonic() - heard_at, 1))
+                silent_at = monotonic() + self._silence_seconds
+            if monotonic() > min(silent_at, self._drained_by):
+                _log.error(
+                    "child_killed", pid=child.pid, reason="silent" if monotonic() > silent_at else "did not drain"
+                )
                 child.kill()
                 return
 
@@ -91,4 +99,14 @@ class Supervisor:
         return self._ending > 0
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._ending:
+            self._drained_by = monotonic() + self._drain_seconds
         self._ending += 1
+
+
+def ended_by_itself(code: int, lived_seconds: float) -> bool:
+    """Tell whether a child crashed soon after its start, and is likely to do so again.
+
+    One that was killed, or that was stopped and continued, is not: its successor is started without a longer wait.
+    """
+    return code > 0 and code != fence.EXIT_CODE and lived_seconds < STEADY_SECONDS

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 
-from config import log, sentry, servers
+from config import failpoints, log, sentry, servers
 from config.settings import load_together
 from providers import registry
 from workers.actors import Application, build
@@ -17,5 +17,6 @@ def wire(in_use: ExitStack, process: str = "worker") -> Application:
     settings, vendors = load_together(vendors=[provider.environment for provider in providers.values()])
     log.configure(settings.log_level, settings.log_format, process=process)
     sentry.configure(settings, process)
+    failpoints.arm(settings.failpoint)
     addresses = in_use.enter_context(servers.resolve(settings, start=False))
     return build(settings, dict(zip(providers, vendors, strict=True)), addresses)

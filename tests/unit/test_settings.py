@@ -28,7 +28,7 @@ def problems(environ: Mapping[str, str]) -> list[str]:
 def test_an_empty_environment_is_a_whole_configuration() -> None:
     settings = load({})
     assert (settings.database_url, settings.redis_url, settings.sentry_dsn) == (None, None, None)
-    assert (settings.port, settings.lease_seconds, settings.drain_seconds) == (8000, 60.0, 20.0)
+    assert (settings.port, settings.lease_seconds, settings.drain_seconds) == (8000, 60.0, 25.0)
     assert (settings.batch_size, settings.worker_threads, settings.default_limits) == (BUNDLE_SIZE_LIMIT, 4, "on")
     assert settings.home == Path(__file__).resolve().parents[2] / ".fleet"
     assert settings.keyring.keys == {}
