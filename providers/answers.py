@@ -50,7 +50,8 @@ def error_of(response: Response, code: Any, message: str, table: ErrorTable, *, 
     The vendor's sentence is masked: the reason of a halt is shown with every other message of the tenant's account.
     """
     message = mask(message)
-    kind, advice = table.get(code if key is None else key, (None, ""))
+    known = table if response.status >= 300 else {}  # an interim answer refuses nothing, whatever it says
+    kind, advice = known.get(code if key is None else key, (None, ""))
     kind = kind or kind_of_status(response.status, by_vendor=bool(code or message))
     reason = f"{advice} ({message})" if advice and message else advice or message or f"HTTP {response.status}"
     name = str(code or f"http_{response.status}")
