@@ -49,6 +49,7 @@ class Accounts:
         missing = [tenant for tenant in tenants if tenant not in fresh]
         if missing:
             found = await self._read(provider, missing)
+            self._forget(now)
             self._known.update({(provider, tenant): (now, one) for tenant, one in found.items()})
             fresh |= found
         return fresh
@@ -66,14 +67,18 @@ class Accounts:
         return found if isinstance(found, Account) else None
 
     async def halt(self, account: Account, why: Halted) -> None:
-        """Stop an account that its vendor refused, for all processes."""
+        """Stop an account that its vendor refused, for all processes; all of its messages will show the reason."""
         self._known.clear()
         whose = (account.tenant_id, account.provider, account.fingerprint)
-        await ledger.halt(self._pool, whose, code=why.code, reason=why.reason, seconds=HALT_SECONDS)
+        await ledger.halt(self._pool, whose, code=why.code, reason=why.reason_under(account), seconds=HALT_SECONDS)
 
     def _remembered(self, provider: str, tenant: UUID, now: float) -> Resolved | None:
         read_at, known = self._known.get((provider, tenant), (0.0, None))
         return known if known is not None and now - read_at < CACHE_SECONDS else None
+
+    def _forget(self, now: float) -> None:
+        """Drop what is too old to be used: opened secrets of every tenant there ever was would stay in memory."""
+        self._known = {whose: known for whose, known in self._known.items() if now - known[0] < CACHE_SECONDS}
 
     async def _read(self, provider: str, tenants: Collection[UUID]) -> dict[UUID, Resolved]:
         rows = await ledger.settings_of(self._pool, provider, tenants)

@@ -23,10 +23,16 @@ class ProviderFacts:
     """The environment variable whose presence means that real credentials are configured."""
     request_size: int = 1
     """Messages that travel in one request; 1 where the vendor has no batch endpoint."""
-    idempotent: bool = False
-    """Does the vendor honour our key, so that the same bytes may be sent again?"""
+    key_seconds: float = 0.0
+    """How long the vendor keeps our key from its first use, less a reserve for clocks, queues and a slow request; 0
+    where it honours none. For so long the same bytes may be sent again."""
     askable: bool = True
     """Can the vendor list what it accepted?"""
+
+    @property
+    def idempotent(self) -> bool:
+        """Does the vendor honour our key?"""
+        return self.key_seconds > 0
 
     @property
     def url_variable(self) -> str:
@@ -37,7 +43,8 @@ class ProviderFacts:
 CATALOG: dict[str, ProviderFacts] = {
     facts.name: facts
     for facts in (
-        ProviderFacts("resend", (Channel.EMAIL,), "RESEND_API_KEY", request_size=100, idempotent=True),
+        # 24 h less one: resend.com/docs/dashboard/emails/idempotency-keys
+        ProviderFacts("resend", (Channel.EMAIL,), "RESEND_API_KEY", request_size=100, key_seconds=23 * 3600.0),
         ProviderFacts("twilio", (Channel.SMS, Channel.VOICE), "TWILIO_AUTH_TOKEN"),
         ProviderFacts("vapi", (Channel.VOICE,), "VAPI_PRIVATE_KEY"),
     )

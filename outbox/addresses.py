@@ -1,5 +1,8 @@
 """One way to write an address, so that two spellings of it are one recipient: for sending, suppressing, searching.
 
+A mail keeps the capitals in front of the @, which its own server may tell apart (RFC 5321, section 2.4). Nobody who
+opts out does: suppressions and searches compare addresses in lower case.
+
 Refuses only what cannot be an address: whether it exists is the vendor's to say.
 """
 

@@ -3,12 +3,13 @@
 Owns what becomes of a batch whose worker went silent. Refuses to send: a replay is handed to a worker by its key.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import orjson
 
+from config.catalog import CATALOG
 from config.channels import Channel
 from config.database import Pool, run
 from outbox.queries import load
@@ -16,8 +17,8 @@ from outbox.unknowns import ASKABLE
 
 _SQL = load("batches")
 
-REPLAY_WINDOW_SECONDS = 23 * 3600.0
-"""Resend keeps a key for 24 h from its first use; an hour is left for clocks, queues and a slow request."""
+KEY_SECONDS = {name: facts.key_seconds for name, facts in CATALOG.items() if facts.idempotent}
+"""By provider, for the vendors that honour our key: how long after its first use a replay is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,14 @@ async def renew(pool: Pool, leases: Mapping[UUID, UUID], lease_seconds: float) -
     return {UUID(row[0]) for row in await run(pool, _SQL["renew"], rows=rows, lease_seconds=lease_seconds)}
 
 
-async def expire(pool: Pool, idempotent: Collection[str], *, margin_seconds: float, limit: int) -> list[Expired]:
+async def expire(pool: Pool, *, margin_seconds: float, limit: int) -> list[Expired]:
     """Take batches from workers that went silent. sending → unknown; called by the rescuer. Empty: all are alive."""
     rows = await run(
         pool,
         _SQL["expire"],
-        idempotent=list(idempotent),
+        key_seconds=_key_seconds(),
         askable=ASKABLE,
         margin_seconds=margin_seconds,
-        replay_seconds=REPLAY_WINDOW_SECONDS,
         limit=limit,
     )
     return [Expired(*row) for row in rows]
@@ -71,7 +71,7 @@ async def claim_replays(pool: Pool, token: UUID, *, lease_seconds: float, limit:
         _SQL["claim_replays"],
         token=token,
         lease_seconds=lease_seconds,
-        replay_seconds=REPLAY_WINDOW_SECONDS,
+        key_seconds=_key_seconds(),
         limit=limit,
     )
     return [(send_key, Channel(channel)) for send_key, channel in rows]
@@ -100,9 +100,13 @@ async def withdraw_replay(pool: Pool, send_key: UUID, lease: UUID, *, delay_seco
 
 async def close_old(pool: Pool) -> int:
     """End the replays of batches that the vendor may have forgotten; their members stay unknown, for a look-up."""
-    return len(await run(pool, _SQL["close"], replay_seconds=REPLAY_WINDOW_SECONDS, askable=ASKABLE))
+    return len(await run(pool, _SQL["close"], key_seconds=_key_seconds(), askable=ASKABLE))
 
 
 async def mark_orphans(pool: Pool, *, lease_seconds: float, limit: int) -> int:
     """Mark messages that are sending without a batch. sending → unknown; returns how many."""
     return len(await run(pool, _SQL["orphans"], lease_seconds=lease_seconds, limit=limit))
+
+
+def _key_seconds() -> str:
+    return orjson.dumps(KEY_SECONDS).decode()

@@ -30,6 +30,8 @@ class Job:
     created_at: datetime
     progress: Any
     """What an earlier try had reported."""
+    failures: int
+    """Tries that failed before this one."""
 
 
 async def claim(pool: Pool, types: Collection[str], token: UUID, *, limit: int, lease_seconds: float) -> list[str]:

@@ -15,24 +15,11 @@ LONGEST_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How often one channel's messages are tried, and how long they wait in between."""
+class Backoff:
+    """How long to wait before another try."""
 
     base_seconds: float
     cap_seconds: float
-    max_attempts: int
-
-    @classmethod
-    def of(cls, channel: Channel, settings: Settings) -> "Policy":
-        """Return the channel's policy, with what the environment overrides."""
-        facts = CHANNELS[channel]
-        base = facts.retry_base_seconds if settings.retry_base_seconds is None else settings.retry_base_seconds
-        tries = facts.max_attempts if settings.retry_max_attempts is None else settings.retry_max_attempts
-        return cls(base, max(base, facts.retry_cap_seconds), tries)
-
-    def exhausted(self, counted: int) -> bool:
-        """Tell whether `counted` attempts use the budget up."""
-        return counted >= self.max_attempts
 
     def delay_seconds(
         self, counted: int, *, asked_seconds: float | None = None, rand: Callable[[], float] = random.random
@@ -57,3 +44,22 @@ class Policy:
             return self.delay_seconds(1, rand=rand)
         asked = min(max(asked_seconds, 0.0), LONGEST_SECONDS)
         return asked + rand() * min(self.base_seconds, max(1.0, asked))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy(Backoff):
+    """How often one channel's messages are tried, and how long they wait in between."""
+
+    max_attempts: int
+
+    @classmethod
+    def of(cls, channel: Channel, settings: Settings) -> "Policy":
+        """Return the channel's policy, with what the environment overrides."""
+        facts = CHANNELS[channel]
+        base = facts.retry_base_seconds if settings.retry_base_seconds is None else settings.retry_base_seconds
+        tries = facts.max_attempts if settings.retry_max_attempts is None else settings.retry_max_attempts
+        return cls(base, max(base, facts.retry_cap_seconds), tries)
+
+    def exhausted(self, counted: int) -> bool:
+        """Tell whether `counted` attempts use the budget up."""
+        return counted >= self.max_attempts

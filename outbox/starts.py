@@ -19,6 +19,8 @@ _SQL = load("starts")
 
 RECIPIENT_SECONDS = 10.0
 """How long a message waits before it asks again whether an earlier one to its recipient has found its end."""
+TRAVELS_ALONE = frozenset({"batch_refused"})
+"""Error codes of an attempt after which a message no longer shares a request, whatever else befalls it."""
 PAYLOAD_LIMIT_BYTES = 1_048_576
 """A larger payload is refused unread; attachments that large travel by URL."""
 
@@ -39,7 +41,8 @@ class Claimed:
     seen: str
     """The row's version; a row that changed since is not started."""
     attempts: int
-    error_code: str | None
+    travels_alone: bool
+    """A request that it shared was refused as a whole: it no longer shares one."""
     counted: int
     """Attempts that have used up its budget so far."""
 
@@ -84,6 +87,7 @@ async def read(pool: Pool, channel: Channel, ids: Sequence[str], token: UUID) ->
         token=token,
         address=CHANNELS[channel].address or "",
         payload_bytes=PAYLOAD_LIMIT_BYTES,
+        alone=list(TRAVELS_ALONE),
     )
     return [Claimed(*row) for row in rows]
 

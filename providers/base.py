@@ -66,7 +66,18 @@ class Unknown(SendError):
 
 
 class Halted(SendError):
-    """The account cannot send: a bad key, a spent quota, an unverified sender."""
+    """The account cannot send: a bad key, a spent quota, an unverified sender.
+
+    `advice` is what the fleet itself says of it, without the vendor's words.
+    """
+
+    def __init__(self, code: str, reason: str, *, http_status: int | None = None, advice: str = "") -> None:
+        super().__init__(code, reason, http_status=http_status)
+        self.advice = advice or "the vendor refused the account"
+
+    def reason_under(self, account: "Account") -> str:
+        """Return what may stand in every message of the account; a vendor's words can name one of its tenants."""
+        return self.advice if account.tenant_id == PROVIDER_WIDE else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,8 @@ class Part:
     """Where it goes at the vendor, where that depends on the message."""
     batchable: bool = True
     """False where the vendor's batch endpoint cannot carry it (an attachment)."""
+    own_sender: bool = False
+    """The payload names the sender: it travels with others of that sender only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +148,8 @@ class Request:
     message_ids: tuple[UUID, ...]
     """The messages it carries, in the order in which the vendor answers; none in a look-up."""
     method: str = "POST"
+    lone_sender: bool = False
+    """Where the vendor refuses the sender, the account is not at fault: the payload named it, or it reaches few."""
 
 
 @dataclass(frozen=True, slots=True)

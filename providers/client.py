@@ -44,7 +44,9 @@ class Client:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return Response(answer.status, headers, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Later("not_connected", f"no connection to the vendor: {type(error).__name__}") from error
+            # An outage of the network says nothing of the message, which must outlast it with its budget untouched.
+            reason = f"no connection to the vendor: {type(error).__name__}"
+            raise Later("not_connected", reason, counted=False) from error
         except TimeoutError as error:
             raise Unknown("timeout", "the vendor did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:

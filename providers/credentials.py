@@ -12,9 +12,12 @@ SIMULATED = "simulated"
 """What stands for a missing credential where the vendor is a stand-in on this machine: it opens nothing."""
 
 
-def fingerprint(provider: str, *secrets: str) -> str:
-    """Return 16 hexadecimal digits that change with the credentials and reveal nothing of them."""
-    return hashlib.sha256("\x00".join((provider, *secrets)).encode()).hexdigest()[:16]
+def fingerprint(provider: str, base_url: str, *secrets: str) -> str:
+    """Return 16 hexadecimal digits that change with the credentials and reveal nothing of them.
+
+    They change with the vendor's address as well: whoever answers at another one does not know our send keys.
+    """
+    return hashlib.sha256("\x00".join((provider, base_url, *secrets)).encode()).hexdigest()[:16]
 
 
 def required(value: SecretStr | str | None, variable: str, base_url: str, stand_in: str = SIMULATED) -> str:

@@ -12,7 +12,7 @@ import redis
 
 from config import log
 from config.broker import Broker
-from config.catalog import CATALOG, served_channels
+from config.catalog import served_channels
 from config.channels import replay_actor_name
 from config.database import Pool
 from config.failpoints import passing
@@ -36,7 +36,6 @@ class Rescuer:
         self._broker = broker
         self._lease_seconds = settings.lease_seconds
         self._margin_seconds = settings.lease_margin_seconds
-        self._idempotent = [name for name, facts in CATALOG.items() if facts.idempotent]
         self._swept_at = -SWEEP_SECONDS
 
     @property
@@ -57,7 +56,7 @@ class Rescuer:
         return touched
 
     async def _expire(self) -> int:
-        dead = await batches.expire(self._pool, self._idempotent, margin_seconds=self._margin_seconds, limit=LIMIT)
+        dead = await batches.expire(self._pool, margin_seconds=self._margin_seconds, limit=LIMIT)
         if dead:
             passing("in_rescuer")
         for batch in dead:

@@ -12,7 +12,7 @@ from admission.accounts import HALT_SECONDS
 from outbox.retry import Policy
 from outbox.settlements import Settlement
 from outbox.states import ErrorClass, Status
-from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, Unknown
+from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, SendError, Unknown
 from workers.lease import Lease
 
 
@@ -65,11 +65,12 @@ def settlement(flight: Flight, message: Sending, outcome: Outcome, elapsed_secon
         sender=message.sender,
         http_status=outcome.http_status,
         elapsed_seconds=elapsed_seconds,
-        **_decision(flight.policy, message.counted, outcome),
+        **_decision(flight, message.counted, outcome),
     )
 
 
-def _decision(policy: Policy, counted: int, outcome: Outcome) -> dict[str, Any]:
+def _decision(flight: Flight, counted: int, outcome: Outcome) -> dict[str, Any]:
+    policy = flight.policy
     match outcome:
         case Accepted(provider_message_id=vendor_id, answer=answer):
             found = {"status": Status.SENT, "provider_message_id": vendor_id, "response": answer}
@@ -89,5 +90,9 @@ def _decision(policy: Policy, counted: int, outcome: Outcome) -> dict[str, Any]:
         case _:
             found = {"status": Status.UNKNOWN}
     if not isinstance(outcome, Accepted):
-        found |= {"error_code": outcome.code, "error_message": outcome.reason}
+        found |= {"error_code": outcome.code, "error_message": _reason(flight, outcome)}
     return {**found, "outcome": type(outcome).__name__.lower()}
+
+
+def _reason(flight: Flight, error: SendError) -> str:
+    return error.reason_under(flight.account) if isinstance(error, Halted) else error.reason

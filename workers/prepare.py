@@ -12,14 +12,18 @@ from uuid import UUID, uuid4
 import orjson
 
 from admission.accounts import Resolved
+from config import log
 from config.catalog import BUNDLE_SIZE_LIMIT, CATALOG
 from config.channels import CHANNELS, Channel
 from outbox.addresses import Allowed, NotAnAddress, normalise
 from outbox.starts import PAYLOAD_LIMIT_BYTES, Claimed
 from providers.base import PROVIDER_WIDE, Account, Halted, Message, Part, Provider, Rejected, SendError, attempt_id
 
-TRAVELS_ALONE = frozenset({"batch_refused"})
-"""Error codes of a message's last attempt after which it no longer shares a request."""
+REQUEST_LIMIT_BYTES = 4 * 1_048_576
+"""A request takes no more members at this size: it must reach the vendor within its timeout (15 s) over a slow line,
+and is compressed on the loop that sends (measured: some 50 ms)."""
+
+_log = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,12 @@ class Group:
     account: Account
     send_key: UUID = field(default_factory=uuid4)
     members: list[Prepared] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def add(self, prepared: Prepared) -> None:
+        """Take a member."""
+        self.members.append(prepared)
+        self.size_bytes += len(prepared.part.body)
 
 
 @dataclass(slots=True)
@@ -102,8 +112,8 @@ class Rendering:
         self._accounts = accounts
         self._result = result
         self._allowed = allowed
-        self._open: dict[UUID, Group] = {}
-        """By tenant of the account: the group that still takes members."""
+        self._open: dict[tuple[UUID, str | None], Group] = {}
+        """By the account's tenant and the payload's own sender: the group that still takes members."""
 
     def add(self, row: Claimed) -> None:
         """Render one row into the group it may travel with, or refuse it."""
@@ -111,24 +121,44 @@ class Rendering:
             self._place(row)
         except SendError as error:
             self._result.refuse(row, error)
+        except Exception as error:  # noqa: BLE001 - whatever one payload does to our code, its bundle goes on
+            _log.error("render_crashed", message_id=str(row.id), error=type(error).__name__)
+            reason = "the payload cannot be turned into a message; our own code failed on it"
+            self._result.refuse(row, Rejected("unrenderable", reason))
 
     def _place(self, row: Claimed) -> None:
         account = self._accounts[row.tenant_id or PROVIDER_WIDE]
         if isinstance(account, Halted):
             raise account
-        shared = self._open.get(account.tenant_id) or Group(account)
-        group = Group(account) if row.error_code in TRAVELS_ALONE else shared
-        prepared = self._rendered(row, group)
-        if group is shared and not prepared.part.batchable and self._limit > 1:
-            group = Group(account)  # under a send key of its own, which the rendered message carries
-            prepared = self._rendered(row, group)
+        if row.travels_alone:
+            alone = Group(account)
+            self._join(alone, self._rendered(row, alone))
+            return
+        guess = self._shared(account, None)
+        prepared = self._rendered(row, guess)
+        group = self._group_for(prepared.part, guess)
+        if group is not guess:
+            prepared = self._rendered(row, group)  # under its own send key, which the rendered message carries
+        self._join(group, prepared)
+
+    def _group_for(self, part: Part, guess: Group) -> Group:
+        """Return the group that a message may join once its content is known; a new one where none can take it."""
+        if not part.batchable:
+            return Group(guess.account)
+        group = self._shared(guess.account, part.sender) if part.own_sender else guess
+        if group.members and group.size_bytes + len(part.body) > REQUEST_LIMIT_BYTES:
+            group = Group(group.account)
+        self._open[guess.account.tenant_id, part.sender if part.own_sender else None] = group
+        return group
+
+    def _shared(self, account: Account, own_sender: str | None) -> Group:
+        group = self._open.get((account.tenant_id, own_sender))
+        return Group(account) if group is None or len(group.members) >= self._limit else group
+
+    def _join(self, group: Group, prepared: Prepared) -> None:
         if not group.members:
             self._result.groups.append(group)
-        group.members.append(prepared)
-        if group is shared:
-            self._open[account.tenant_id] = group
-            if len(group.members) >= self._limit:
-                del self._open[account.tenant_id]
+        group.add(prepared)
 
     def _rendered(self, row: Claimed, group: Group) -> Prepared:
         address = _address(self._channel, row)

@@ -11,7 +11,7 @@ from config import log
 from config.channels import Channel
 from outbox import batches
 from outbox.retry import Policy
-from providers.base import PROVIDER_WIDE, Account, Halted
+from providers.base import Account, Halted
 from workers.compose import restored
 from workers.flight import LiveBatch
 from workers.lease import Lease
@@ -68,7 +68,5 @@ async def _same_account(runtime: Runtime, found: batches.Replay) -> Account | No
     tenant = found.account_tenant_id
     account = (await runtime.accounts.resolve(found.provider, {tenant}))[tenant]
     if isinstance(account, Halted) or account.fingerprint != found.account:
-        return None
-    if account.tenant_id not in {tenant, PROVIDER_WIDE}:
         return None
     return account

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 from config import log
 from outbox import jobs
-from outbox.retry import Policy
+from outbox.retry import Backoff
 from workers.job_types import JOB_FUNCTIONS, BadJob, Context
 from workers.runtime import Runtime
 
-RETRIES = Policy(base_seconds=30.0, cap_seconds=3600.0, max_attempts=3)
+BACKOFF = Backoff(base_seconds=30.0, cap_seconds=3600.0)
 
 _log = log.get(__name__)
 
@@ -42,5 +42,5 @@ async def run_job(runtime: Runtime, token: UUID, id_: UUID) -> None:
         await jobs.fail(runtime.pool, id_, lease, str(why), final=True, delay_seconds=0)
     except Exception as error:  # noqa: BLE001 - whatever a job does, its end is written
         _log.exception("job_failed", job_id=str(id_), job_type=job.job_type)
-        delay = RETRIES.delay_seconds(1)
+        delay = BACKOFF.delay_seconds(job.failures + 1)
         await jobs.fail(runtime.pool, id_, lease, f"{type(error).__name__}: {error}", final=False, delay_seconds=delay)

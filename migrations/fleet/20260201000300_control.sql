@@ -29,7 +29,7 @@ CREATE INDEX IF NOT EXISTS fleet_pauses_scope ON fleet.pauses (scope_key);
 CREATE TABLE IF NOT EXISTS fleet.suppressions (
     workspace_id uuid NOT NULL,           -- or the tenant, where a message has no workspace
     channel text NOT NULL,
-    address text NOT NULL,                -- normalised as the workers normalise it
+    address text NOT NULL CHECK (address = lower(address)),  -- normalised as the workers do, and in lower case
     reason text NOT NULL,
     source text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),

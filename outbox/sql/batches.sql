@@ -1,4 +1,6 @@
 -- Batches after their start: leases that ran out, replays, renewals.
+-- key_seconds is an object: provider -> for how long after its first use the vendor surely keeps our key. A provider that
+-- is not in it keeps none, and nothing of it is replayed.
 
 -- name: renew
 -- Gives batches in flight a fresh lease. No row for a batch: it was settled, or a rescuer took it; what it still has
@@ -14,8 +16,9 @@ RETURNING b.send_key::text
 -- is closed so. Where the vendor honours the key, the batch waits for its replay; otherwise it goes. No row: every
 -- batch is alive.
 WITH dead AS MATERIALIZED (
-    SELECT b.*, b.provider = ANY (%(idempotent)s::text[]) AND b.body IS NOT NULL
-        AND b.first_sent_at > fleet.now() - make_interval(secs => %(replay_seconds)s) AS replayable
+    SELECT b.*, b.body IS NOT NULL AND coalesce(
+        b.first_sent_at > fleet.now() - make_interval(secs => (%(key_seconds)s::jsonb ->> b.provider)::float8), false
+    ) AS replayable
     FROM fleet.batches b
     WHERE b.lease_token IS NOT NULL AND b.lease_expires_at < fleet.now() - make_interval(secs => %(margin_seconds)s)
     ORDER BY b.send_key
@@ -86,7 +89,7 @@ WITH due AS MATERIALIZED (
     FROM fleet.batches b
     WHERE b.lease_token IS NULL
       AND b.lease_expires_at <= fleet.now()
-      AND b.first_sent_at > fleet.now() - make_interval(secs => %(replay_seconds)s)
+      AND b.first_sent_at > fleet.now() - make_interval(secs => (%(key_seconds)s::jsonb ->> b.provider)::float8)
     ORDER BY b.lease_expires_at
     LIMIT %(limit)s
     FOR UPDATE OF b SKIP LOCKED
@@ -147,7 +150,8 @@ RETURNING o.id
 -- No row: there is none.
 WITH closed AS (
     DELETE FROM fleet.batches b
-    WHERE b.lease_token IS NULL AND b.first_sent_at <= fleet.now() - make_interval(secs => %(replay_seconds)s)
+    WHERE b.lease_token IS NULL
+      AND b.first_sent_at <= fleet.now() - make_interval(secs => coalesce((%(key_seconds)s::jsonb ->> b.provider)::float8, 0))
     RETURNING b.*
 ),
 unresolved AS (

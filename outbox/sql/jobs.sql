@@ -38,7 +38,7 @@ SET lease_token = %(lease)s,
     started_at = fleet.now(),
     updated_at = fleet.now()
 WHERE j.id = %(id)s AND j.status = 'running' AND j.lease_token = %(token)s AND j.lease_expires_at > fleet.now()
-RETURNING j.id, j.job_type, j.payload, j.workspace_id, j.created_at, j.progress
+RETURNING j.id, j.job_type, j.payload, j.workspace_id, j.created_at, j.progress, coalesce(j.retry_count, 0)
 
 -- name: report
 -- A job at work renews its lease and says how far it is. No row: it is another's by now; the worker stops.

@@ -16,13 +16,18 @@ SELECT o.id,
     o.payload IS NOT NULL AS has_payload,
     o.xmin::text AS seen,
     o.attempts,
-    o.error_code,
+    o.attempts > 0 AND EXISTS (
+        SELECT FROM fleet.attempts a
+        WHERE a.message_id = o.id AND a.number > o.attempts_forgiven AND a.error_code = ANY (%(alone)s::text[])
+    ) AS travels_alone,
     CASE WHEN o.attempts > 0 THEN (
         SELECT count(*) FROM fleet.attempts a
         WHERE a.message_id = o.id AND a.counted AND a.number > o.attempts_forgiven
     ) ELSE 0 END AS counted
 FROM public.channel_outbox o
-CROSS JOIN LATERAL (SELECT CASE %(address)s WHEN 'email' THEN o.recipient_email ELSE o.recipient_phone END AS address) AS given
+CROSS JOIN LATERAL (
+    SELECT nullif(btrim(CASE %(address)s WHEN 'email' THEN o.recipient_email ELSE o.recipient_phone END), '') AS address
+) AS given
 LEFT JOIN public.leads l ON given.address IS NULL AND l.id = o.recipient_id AND l.workspace_id = o.workspace_id
 LEFT JOIN public.crm_contacts c
     ON given.address IS NULL AND l.id IS NULL AND c.id = o.recipient_id AND c.tenant_id = coalesce(o.tenant_id, o.workspace_id)
@@ -95,7 +100,7 @@ SELECT o.id::text,
         WHEN EXISTS (
             SELECT
             FROM fleet.suppressions s
-            WHERE s.workspace_id = coalesce(o.workspace_id, o.tenant_id) AND s.channel = o.channel::text AND s.address = w.address
+            WHERE s.workspace_id = coalesce(o.workspace_id, o.tenant_id) AND s.channel = o.channel::text AND s.address = lower(w.address)
               AND (s.expires_at IS NULL OR s.expires_at > fleet.now())
         ) THEN 'suppressed'
         WHEN EXISTS (

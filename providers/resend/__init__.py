@@ -1,7 +1,7 @@
 """Resend: email, one message or up to a hundred in a request, each request under an Idempotency-Key.
 
 Facts: resend.com/docs/api-reference/emails/send-email and .../send-batch-emails;
-resend.com/docs/dashboard/emails/idempotency-keys (a key is kept 24 h); resend.com/changelog/batch-validation-modes.
+resend.com/docs/dashboard/emails/idempotency-keys; resend.com/changelog/batch-validation-modes.
 """
 
 import re
@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from config.log import mask
 from config.settings import VendorSettings, WebAddress
-from providers.answers import error_of, json_of
+from providers.answers import blamed, error_of, json_of
 from providers.base import (
     PROVIDER_WIDE,
     Accepted,
@@ -38,12 +38,14 @@ from providers.credentials import fingerprint, of_tenant, required
 from providers.lookup import Page, Question
 from providers.payload import as_json, is_one_line, one_line
 from providers.resend import lookup
-from providers.resend.errors import ERRORS
+from providers.resend.errors import ERRORS, SENDER_ERRORS
 from providers.resend.mail import mail
 from providers.urls import is_loopback
 
 _SPECIAL = re.compile(r"[^\w !#$%&'*+/=?^`{|}~-]")
 """What a name in front of an address may not have outside quotes (RFC 5322)."""
+SINGLE_SPACING_SECONDS = 0.2
+"""Between the messages of a refused batch: a team has five requests a second (docs/api-reference/rate-limit)."""
 
 
 class ResendSettings(VendorSettings):
@@ -83,7 +85,13 @@ class Resend(Provider):
         if not sender:
             raise Halted("no_sender", "set RESEND_FROM_EMAIL, the tenant's from_email, or payload.from")
         body = mail(message, sender)
-        return Part(message.id, as_json(body), sender, batchable="attachments" not in body)
+        return Part(
+            message.id,
+            as_json(body),
+            sender,
+            batchable="attachments" not in body,
+            own_sender=sender != account.credentials["from"],
+        )
 
     @override
     def join(self, parts: Sequence[Part]) -> bytes:
@@ -101,17 +109,17 @@ class Resend(Provider):
         if len(message_ids) > 1:
             headers["x-batch-validation"] = "permissive"
         path = "/emails" if len(message_ids) == 1 else "/emails/batch"
-        return Request(account.base_url + path, headers, body, tuple(message_ids))
+        lone_sender = not _is_from(account.credentials["from"], body)
+        return Request(account.base_url + path, headers, body, tuple(message_ids), lone_sender=lone_sender)
 
     @override
     def outcomes(self, request: Request, response: Response) -> Sequence[Outcome]:
         answer = json_of(response)
         if 200 <= response.status < 300:
             return _accepted(request, response, answer)
-        error = _error(response, answer if isinstance(answer, dict) else {})
+        error = blamed(_error(response, answer if isinstance(answer, dict) else {}), request, SENDER_ERRORS)
         if isinstance(error, Rejected) and len(request.message_ids) > 1:
-            # One of them spoils the request and the answer does not say which: each goes again by itself.
-            error = Later("batch_refused", error.reason, http_status=response.status, after_seconds=0, counted=False)
+            return _one_by_one(request, response)
         return [error] * len(request.message_ids)
 
     @override
@@ -135,7 +143,30 @@ def _authorization(account: Account) -> dict[str, str]:
 
 
 def _account(tenant_id: UUID, base_url: str, key: str, sender: str) -> Account:
-    return Account("resend", tenant_id, fingerprint("resend", key), base_url, {"key": key, "from": sender})
+    return Account("resend", tenant_id, fingerprint("resend", base_url, key), base_url, {"key": key, "from": sender})
+
+
+def _is_from(sender: str, body: bytes) -> bool:
+    """Tell whether a request goes out from this sender: `mail` writes it first, and a batch has one sender."""
+    return body.removeprefix(b"[").startswith(as_json({"from": sender}).removesuffix(b"}"))
+
+
+def _one_by_one(request: Request, response: Response) -> Sequence[Outcome]:
+    """One of them spoils the batch and the answer does not say which: each goes again by itself, one after another.
+
+    The vendor's sentence is about one of them, and the others may be of other tenants.
+    """
+    reason = "Resend refused the request that it shared with others; it goes again by itself"
+    return [
+        Later(
+            "batch_refused",
+            reason,
+            http_status=response.status,
+            after_seconds=place * SINGLE_SPACING_SECONDS,
+            counted=False,
+        )
+        for place in range(len(request.message_ids))
+    ]
 
 
 def _sender(address: str, name: str) -> str:

@@ -12,13 +12,13 @@ ERRORS: ErrorTable = {
     "invalid_idempotent_request": (Unknown, "the key was used for another body: a mail has probably gone out"),
     "invalid_idempotency_key": (Rejected, "the key was refused"),
     "missing_required_field": (Rejected, "complete the payload"),
-    "invalid_from_address": (Rejected, "correct payload.from or the sender in the settings"),
+    "invalid_from_address": (Halted, "correct payload.from or the sender in the settings"),
     "invalid_attachment": (Rejected, "correct payload.attachments"),
     "invalid_parameter": (Rejected, "correct the payload"),
     "invalid_access": (Rejected, "the request is not allowed"),
     "invalid_region": (Rejected, "the region is not allowed"),
-    "not_found": (Rejected, "the address of the API is wrong"),
-    "method_not_allowed": (Rejected, "the address of the API is wrong"),
+    "not_found": (Halted, "the address of the API is wrong"),
+    "method_not_allowed": (Halted, "the address of the API is wrong"),
     (400, "validation_error"): (Rejected, "correct the payload"),
     (422, "validation_error"): (Rejected, "correct the payload"),
     (403, "validation_error"): (Halted, "verify the sender's domain at Resend"),
@@ -32,3 +32,5 @@ ERRORS: ErrorTable = {
     "application_error": (Unknown, ""),
     "internal_server_error": (Unknown, ""),
 }
+SENDER_ERRORS = frozenset({"validation_error", "invalid_from_address"})
+"""Those of them that halt an account for its sender; a sender in the payload is the fault of its message alone."""

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from config.channels import Channel
 from config.settings import VendorSettings, WebAddress
-from providers.answers import error_of, json_of
+from providers.answers import blamed, error_of, json_of
 from providers.base import (
     PROVIDER_WIDE,
     Accepted,
@@ -34,7 +34,7 @@ from providers.callbacks import Callback, Event
 from providers.credentials import fingerprint, of_tenant, required
 from providers.lookup import Page, Question
 from providers.twilio import callbacks, calls, lookup, messages
-from providers.twilio.errors import ERRORS
+from providers.twilio.errors import COUNTRY_ERRORS, ERRORS
 
 # Stand-in credentials have the vendor's form, so that what checks the form is satisfied by them as well.
 _STAND_IN_SID = "AC" + "0" * 32
@@ -84,13 +84,15 @@ class Twilio(Provider):
     @override
     def request(self, body: bytes, path: str, message_ids: Sequence[UUID], account: Account, send_key: UUID) -> Request:
         headers = {**_headers(account), "Content-Type": "application/x-www-form-urlencoded"}
-        return Request(_url(account, path), headers, body, tuple(message_ids))
+        reaches_all = account.credentials["number"].startswith(("+", "MG"))
+        return Request(_url(account, path), headers, body, tuple(message_ids), lone_sender=not reaches_all)
 
     @override
     def outcomes(self, request: Request, response: Response) -> Sequence[Outcome]:
         answer = json_of(response)
         if not 200 <= response.status < 300:
-            return [_error(response, answer if isinstance(answer, dict) else {})]
+            error = _error(response, answer if isinstance(answer, dict) else {})
+            return [blamed(error, request, COUNTRY_ERRORS)]
         sid = answer.get("sid") if isinstance(answer, dict) else None
         if not isinstance(sid, str) or not sid:
             return [Unknown("unreadable_answer", "Twilio took the request, its answer has no sid")]
@@ -136,7 +138,7 @@ def _account(tenant_id: UUID, base_url: str, sid: str, auth_token: str, number: 
         "auth_token": auth_token,
         "authorization": encode_basic_auth(sid, auth_token),
     }
-    return Account("twilio", tenant_id, fingerprint("twilio", sid, auth_token), base_url, credentials)
+    return Account("twilio", tenant_id, fingerprint("twilio", base_url, sid, auth_token), base_url, credentials)
 
 
 def _error(response: Response, answer: Mapping[str, Any]) -> SendError:

@@ -14,6 +14,8 @@ _OURS = "correct the payload"
 ERRORS: ErrorTable = {
     20003: (Halted, "the account SID or the auth token is wrong"),
     20005: (Halted, "the Twilio account is not active"),
+    20004: (Halted, "the address of the API is wrong"),
+    20404: (Halted, "the address of the API or the account SID is wrong"),
     20429: (Later, "too many requests for the account"),
     20500: (Unknown, "Twilio had an internal error"),
     20503: (Unknown, "Twilio was not available"),
@@ -52,6 +54,9 @@ ERRORS: ErrorTable = {
     21212: (Halted, _SENDER),
     21603: (Halted, "the sender is missing in the Twilio settings"),
     21606: (Halted, "the sender's number cannot send messages; " + _SENDER),
+    21659: (Halted, "the sender is no Twilio number, or a short code of another country; " + _SENDER),
+    21660: (Halted, "the sender's number is another account's; " + _SENDER),
+    21661: (Halted, "the sender's number cannot send messages; " + _SENDER),
     21703: (Halted, "the messaging service has no sender"),
     21704: (Halted, "the messaging service has no sender"),
     21705: (Halted, "the messaging service is not valid"),
@@ -63,3 +68,5 @@ ERRORS: ErrorTable = {
     21611: (Later, "the sender's queue is full"),
     22005: (Later, "the account's queue of calls is full"),
 }
+COUNTRY_ERRORS = frozenset({"21212", "21606", "21659"})
+"""Those that a short code or a name as the sender also gets for a recipient in a country that it does not reach."""

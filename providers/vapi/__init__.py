@@ -40,8 +40,10 @@ FIRST_MESSAGE_LIMIT = 4000
 _STAND_IN = "00000000-0000-4000-8000-000000000000"
 
 ERRORS: ErrorTable = {
-    # Vapi has no codes; the text of one 400 decides (docs.vapi.ai/calls/call-concurrency), the status all others.
+    # Vapi has no codes. A text decides of one 400 (docs.vapi.ai/calls/call-concurrency) and of the 404 of a path that
+    # does not exist (NestJS, by the operation names in Vapi's OpenAPI file), the status of all others.
     "over_concurrency": (Later, "all of the account's concurrent calls are in use"),
+    "no_such_path": (Halted, "the address of the API is wrong"),
     "http_401": (Halted, "the private key is wrong or was revoked"),
     "http_402": (Halted, "the account has no credit"),
     "http_403": (Halted, "the key may not start calls"),
@@ -131,7 +133,7 @@ def _authorization(account: Account) -> dict[str, str]:
 
 def _account(tenant_id: UUID, base_url: str, key: str, number: str, assistant: str) -> Account:
     credentials = {"key": key, "number": number, "assistant": assistant}
-    return Account("vapi", tenant_id, fingerprint("vapi", key), base_url, credentials)
+    return Account("vapi", tenant_id, fingerprint("vapi", base_url, key), base_url, credentials)
 
 
 def _overrides(payload: Mapping[str, Any], message_id: UUID) -> dict[str, Any]:
@@ -148,5 +150,9 @@ def _overrides(payload: Mapping[str, Any], message_id: UUID) -> dict[str, Any]:
 def _error(response: Response, answer: Any) -> SendError:
     message = answer.get("message") if isinstance(answer, dict) else None
     said = "; ".join(map(str, message)) if isinstance(message, list) else str(message or "")
-    crowded = response.status == 400 and "over concurrency limit" in said.lower()
-    return error_of(response, "over_concurrency" if crowded else f"http_{response.status}", said, ERRORS)
+    code = None
+    if response.status == 400 and "over concurrency limit" in said.lower():
+        code = "over_concurrency"
+    elif response.status == 404 and said.startswith("Cannot POST "):
+        code = "no_such_path"
+    return error_of(response, code, said, ERRORS, key=code or f"http_{response.status}")

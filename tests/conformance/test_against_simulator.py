@@ -161,7 +161,7 @@ async def test_nobody_listening_is_certainly_not_sent(client: Client) -> None:
         unheard.bind(("127.0.0.1", 0))
         outcome = await outcome_at(client, f"http://127.0.0.1:{unheard.getsockname()[1]}")
     assert isinstance(outcome, Later)
-    assert (outcome.code, outcome.counted, outcome.after_seconds) == ("not_connected", True, None)
+    assert (outcome.code, outcome.counted, outcome.after_seconds) == ("not_connected", False, None)
 
 
 async def test_no_handshake_is_certainly_not_sent(client: Client) -> None:

@@ -6,15 +6,17 @@ of these names fails here.
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from providers.answers import retry_after_seconds
 from providers.base import Halted, Later, Outcome, Rejected, Response, SendError, Unknown
 from tests.samples import message_for
-from tests.vendors import PROVIDERS, Vendors, message_of, request_of, simulated
+from tests.vendors import PROVIDERS, Vendors, account_of, message_of, request_of, simulated
 
 MAIL = {"subject": "Hello", "text": "Hello"}
 
@@ -24,19 +26,19 @@ RESEND: Mapping[type[SendError], list[tuple[int, str]]] = {
         (422, "validation_error"),
         (400, "invalid_idempotency_key"),
         (422, "missing_required_field"),
-        (422, "invalid_from_address"),
         (422, "invalid_attachment"),
         (422, "invalid_parameter"),
         (422, "invalid_access"),
         (422, "invalid_region"),
-        (404, "not_found"),
-        (405, "method_not_allowed"),
     ],
     Halted: [
         (401, "missing_api_key"),
         (401, "restricted_api_key"),
         (403, "invalid_api_key"),
         (403, "validation_error"),
+        (422, "invalid_from_address"),
+        (404, "not_found"),
+        (405, "method_not_allowed"),
         (451, "security_error"),
         (429, "daily_quota_exceeded"),
         (429, "monthly_quota_exceeded"),
@@ -59,7 +61,9 @@ TWILIO: Mapping[type[SendError], list[tuple[int, int]]] = {
     Halted: [
         (401, 20003),
         *((403, code) for code in (20005, 90010)),
-        *((400, code) for code in (21210, 21212, 21603, 21606, 21703, 21704, 21705, 63001, 63007)),
+        *((404, 20404), (405, 20004)),
+        *((400, code) for code in (21210, 21212, 21603, 21606, 21659, 21660, 21661)),
+        *((400, code) for code in (21703, 21704, 21705, 63001, 63007)),
         (400, 35125),
         (429, 63038),
     ],
@@ -68,10 +72,14 @@ TWILIO: Mapping[type[SendError], list[tuple[int, int]]] = {
 }
 VAPI: Mapping[type[SendError], list[tuple[int, str]]] = {
     Rejected: [(400, "customer.number must be a valid phone number"), (404, "Couldn't Find Assistant")],
-    Halted: [(401, "Invalid Key"), (402, "Insufficient Credits"), (403, "Forbidden")],
+    Halted: [
+        *((401, "Invalid Key"), (402, "Insufficient Credits"), (403, "Forbidden")),
+        (404, "Cannot POST /api/call"),
+    ],
     Later: [(429, "Too Many Requests"), (400, "Over Concurrency Limit"), (400, "over concurrency limit: 10 of 10")],
     Unknown: [(408, "Request Timeout"), (409, "Conflict"), (500, "Internal Server Error"), (503, "Unavailable")],
 }
+VAPI_TEXTS = {"over concu": "over_concurrency", "cannot pos": "no_such_path"}
 
 
 @pytest.fixture
@@ -116,7 +124,7 @@ def test_twilios_errors(kind: type[SendError], status: int, code: int) -> None:
 @pytest.mark.parametrize("as_list", [False, True])
 @pytest.mark.parametrize(("kind", "status", "text"), rows(VAPI))
 def test_vapis_errors(kind: type[SendError], status: int, text: str, as_list: bool) -> None:
-    code = "over_concurrency" if kind is Later and status == 400 else f"http_{status}"
+    code = VAPI_TEXTS.get(text[:10].lower(), f"http_{status}")
     body = {"message": [text, "and more"] if as_list else text, "error": "Why", "statusCode": status}
     assert_decides(answered("vapi", status, body), kind, status, code)
 
@@ -125,32 +133,40 @@ def test_no_row_of_a_table_goes_unnamed_here() -> None:
     named: dict[str, set[Any]] = {
         "resend.errors": {(status, code) if code == "validation_error" else code for _, status, code in rows(RESEND)},
         "twilio.errors": {code for _, _, code in rows(TWILIO)},
-        "vapi": {f"http_{status}" for _, status, _ in rows(VAPI)} | {"over_concurrency"},
+        "vapi": {f"http_{status}" for _, status, _ in rows(VAPI)} | set(VAPI_TEXTS.values()),
     }
     for module, codes in named.items():
         assert set(import_module(f"providers.{module}").ERRORS) <= codes
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>Bad Gateway</html>", b'{"name": "new", "code": 99999, "message": ""}', b"[]"]
-)
-def test_an_unknown_code_goes_by_its_status(provider: str, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b"{}", b'"Not Found"', b'{"message": ""}'])
+def test_an_answer_that_is_no_error_of_the_vendors_is_about_no_message(provider: str, body: bytes) -> None:
     for status in range(300, 600):
-        outcome = answered(provider, status, body)
-        assert type(outcome) is kind_of(status), status
-        assert outcome.http_status == status
-        assert outcome.code
-        assert outcome.reason
+        assert_goes_by_status(answered(provider, status, body), status, own_refusal=Halted)
 
 
-def kind_of(status: int) -> type[SendError]:
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_unknown_code_goes_by_its_status(provider: str) -> None:
+    for status in range(300, 600):
+        outcome = answered(provider, status, {"name": "new", "code": 99999, "message": "Because."})
+        assert_goes_by_status(outcome, status, own_refusal=Rejected)
+
+
+def assert_goes_by_status(outcome: Outcome, status: int, *, own_refusal: type[SendError]) -> None:
     """Only what certainly was not processed may be sent again; what fails for every message stops the account."""
+    kind = own_refusal
     if status < 400 or status in {401, 402, 403}:
-        return Halted
-    if status == 429:
-        return Later
-    return Unknown if status in {408, 409, 425} or status >= 500 else Rejected
+        kind = Halted
+    elif status in {408, 409, 425, 429} or status >= 500:
+        kind = Later if status == 429 else Unknown
+    elif status == 413:
+        kind = Rejected
+    assert type(outcome) is kind, status
+    assert isinstance(outcome, SendError)
+    assert outcome.http_status == status
+    assert outcome.code
+    assert outcome.reason
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -197,7 +213,7 @@ def test_a_reason_shows_no_address_since_a_halt_is_shown_with_every_message(prov
         ("", "ada@example.com", Rejected, "validation_error"),
         ("", "rejected+1@resend.dev", Rejected, "validation_error"),
         ("nobody", "ada@mail.io", Rejected, "invalid_from_address"),
-        ("ada@unverified.acme.io", "ada@mail.io", Halted, "validation_error"),
+        ("ada@unverified.acme.io", "ada@mail.io", Rejected, "validation_error"),
         ("", "too-many+1@resend.dev", Later, "rate_limit_exceeded"),
         ("", "server-error+1@resend.dev", Unknown, "internal_server_error"),
         ("", "server-error-after-accept+1@resend.dev", Unknown, "internal_server_error"),
@@ -239,6 +255,43 @@ async def test_numbers_that_the_vendors_or_the_simulator_mark(
     message = message_of(channel, {"body": "Hello", "say": "Hello"}, to or None)
     (outcome,) = await vendors.send(name, message, **({"number": sender} if sender else {}))
     assert (type(outcome), getattr(outcome, "code", None)) == (kind, str(code))
+
+
+@pytest.mark.parametrize("name", ["validation_error", "invalid_from_address"])
+def test_a_sender_of_its_own_is_refused_with_its_message_and_the_accounts_sender_halts_the_account(name: str) -> None:
+    status = 403 if name == "validation_error" else 422
+    response = Response(
+        status, {}, json.dumps({"name": name, "message": "The acme.io domain is not verified"}).encode()
+    )
+    for sender, kind in (("ada@acme.io", Rejected), ("", Halted)):
+        for count in (1, 3):
+            mails = [message_of("email", {**MAIL, "from": sender}, number=number) for number in range(count)]
+            outcomes = PROVIDERS["resend"].outcomes(request_of("resend", *mails), response)
+            together = Later if kind is Rejected and count > 1 else kind
+            assert [type(outcome) for outcome in outcomes] == [together] * count
+
+
+@pytest.mark.parametrize("code", [21212, 21606, 21659])
+@pytest.mark.parametrize(
+    ("sender", "kind"), [("12345", Rejected), ("Acme", Rejected), ("+15005550006", Halted), ("MG" + "a" * 32, Halted)]
+)
+def test_a_sender_that_reaches_one_country_is_refused_with_its_message(
+    code: int, sender: str, kind: type[SendError]
+) -> None:
+    request = request_of("twilio", message_of("sms", {"body": "Hello"}), account=account_of("twilio", number=sender))
+    (outcome,) = PROVIDERS["twilio"].outcomes(request, Response(400, {}, json.dumps({"code": code}).encode()))
+    assert type(outcome) is kind
+
+
+def test_what_all_tenants_of_an_account_read_holds_no_word_of_the_vendors() -> None:
+    shared = account_of("resend")
+    outcome = answered("resend", 403, {"name": "validation_error", "message": "The acme.io domain is not verified"})
+    assert isinstance(outcome, Halted)
+    assert "acme.io" in outcome.reason_under(replace(shared, tenant_id=UUID(int=7)))
+    assert outcome.reason_under(shared) == "verify the sender's domain at Resend"
+    other = answered("resend", 403, {"message": "acme.io has no credit"})
+    assert isinstance(other, Halted)
+    assert "acme" not in other.reason_under(shared)
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

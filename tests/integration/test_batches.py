@@ -3,11 +3,12 @@
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from config.channels import Channel
 from config.database import Pool
 from outbox import batches
-from outbox.batches import REPLAY_WINDOW_SECONDS
+from outbox.batches import KEY_SECONDS
 from outbox.settlements import Ended, settle
 from outbox.states import Status
 from tests.factories import attempts_of, column_of, insert, status_of, travel
@@ -18,7 +19,7 @@ DEAD = 70
 
 
 async def expire(ledger: Pool) -> list[batches.Expired]:
-    return await batches.expire(ledger, ["resend"], margin_seconds=2, limit=100)
+    return await batches.expire(ledger, margin_seconds=2, limit=100)
 
 
 async def replay(ledger: Pool, started: Started) -> tuple[batches.Replay | None, Started]:
@@ -158,7 +159,7 @@ async def test_after_a_day_the_vendor_may_have_forgotten_the_key(ledger: Pool, o
     started = await start(ledger)
     travel(owner, DEAD)
     await expire(ledger)
-    travel(owner, REPLAY_WINDOW_SECONDS + 1)
+    travel(owner, KEY_SECONDS["resend"] + 1)
 
     assert await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10) == []
     assert await batches.close_old(ledger) == 1
@@ -169,8 +170,38 @@ async def test_after_a_day_the_vendor_may_have_forgotten_the_key(ledger: Pool, o
 async def test_a_batch_that_dies_after_a_day_is_not_replayed(ledger: Pool, owner: psycopg.Connection) -> None:
     insert(owner)
     started = await start(ledger)
-    travel(owner, REPLAY_WINDOW_SECONDS + DEAD)
+    travel(owner, KEY_SECONDS["resend"] + DEAD)
 
+    assert await expire(ledger) == [batches.Expired(started.send_key, False, 1)]
+
+
+async def test_each_vendors_keys_are_kept_as_long_as_that_vendor_keeps_them(
+    ledger: Pool, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KEY_SECONDS, "short", 3600.0)
+    insert(owner)
+    long = await start(ledger)
+    insert(owner)
+    short = await start(ledger, provider="short")
+    travel(owner, DEAD)
+    assert {(one.send_key, one.replayable) for one in await expire(ledger)} == {
+        (long.send_key, True),
+        (short.send_key, True),
+    }
+
+    travel(owner, 3601)
+    assert await batches.close_old(ledger) == 1
+    due = await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10)
+    assert due == [(str(long.send_key), Channel.EMAIL)]
+
+
+async def test_a_batch_of_a_short_memory_that_dies_late_is_not_replayed(
+    ledger: Pool, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KEY_SECONDS, "short", 3600.0)
+    insert(owner)
+    started = await start(ledger, provider="short")
+    travel(owner, 3601)
     assert await expire(ledger) == [batches.Expired(started.send_key, False, 1)]
 
 

@@ -98,7 +98,7 @@ async def lose_the_lease(worker: Runtime, owner: psycopg.Connection, monkeypatch
 
     async def late(flusher: Flusher, settlements: Any, ended: Any) -> None:
         travel(owner, 130)
-        await batches.expire(worker.pool, [], margin_seconds=2, limit=10)
+        await batches.expire(worker.pool, margin_seconds=2, limit=10)
         await write(flusher, settlements, ended)
 
     monkeypatch.setattr(Flusher, "_write", late)

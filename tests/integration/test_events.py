@@ -232,7 +232,7 @@ async def test_after_a_dead_worker_the_event_settles_its_message(ledger: Pool, o
         travel(owner, seconds)
         assert (await tell(ledger, report(started))).applied == 0
     travel(owner, 130)
-    await batches.expire(ledger, ["resend"], margin_seconds=2, limit=10)
+    await batches.expire(ledger, margin_seconds=2, limit=10)
 
     assert (await tell(ledger)).applied == 5
 

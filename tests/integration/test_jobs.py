@@ -139,6 +139,22 @@ async def test_a_job_that_breaks_is_tried_again(
     assert state(owner, id_) == ("pending", "RuntimeError: out of luck", None, 1)
 
 
+async def test_a_job_that_breaks_again_waits_longer(
+    worker: Runtime, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_arguments: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("workers.run_job.JOB_FUNCTIONS", {"retry_messages": broken})
+    monkeypatch.setattr("outbox.retry.Backoff.delay_seconds", lambda self, tries: self.base_seconds * 10**tries)
+    id_ = job(owner, payload={"channel": "email"}, max_attempts=3, retry_count=1)
+
+    await run_all(worker)
+
+    waits = owner.execute("SELECT scheduled_at - updated_at FROM job_queue WHERE id = %s", (id_,)).fetchone()
+    assert waits == (timedelta(seconds=3000),)
+
+
 async def test_a_job_that_lost_its_lease_stops(
     worker: Runtime, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

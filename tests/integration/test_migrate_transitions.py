@@ -141,7 +141,7 @@ async def _died_while_sending(fleet: Pool, owner: Owner) -> None:
     lost = await start(fleet, Channel.SMS, provider="twilio", body=None)
     owner.execute("DELETE FROM fleet.batches WHERE send_key = %s", (lost.send_key,))
     travel(owner, 120)
-    (expired,) = await batches.expire(fleet, ["resend"], margin_seconds=1, limit=10)
+    (expired,) = await batches.expire(fleet, margin_seconds=1, limit=10)
     assert (expired.replayable, expired.unknown) == (True, 1)
     assert await batches.mark_orphans(fleet, lease_seconds=60, limit=10) == 1
     travel(owner, 0)

@@ -139,7 +139,7 @@ async def test_a_dead_workers_message_is_looked_up_as_well(
     worker.sender.launch = lambda batch: None  # type: ignore[method-assign] # it dies right after its start
     await send_bundle(worker, Channel.SMS, token, ids)
     travel(owner, 70)
-    await batches.expire(worker.pool, ["resend"], margin_seconds=2, limit=10)
+    await batches.expire(worker.pool, margin_seconds=2, limit=10)
     assert status_of(owner, id_) == "unknown"
 
     for seconds in LOOKS_SECONDS:

@@ -121,7 +121,7 @@ async def test_a_worker_that_died_in_the_middle_of_a_batch(
     del worker.flusher.add
 
     travel(owner, 70)
-    await batches.expire(worker.pool, ["resend"], margin_seconds=2, limit=10)
+    await batches.expire(worker.pool, margin_seconds=2, limit=10)
     await replay(worker)
 
     assert {status_of(owner, id_) for id_ in ids} == {"sent"}

@@ -38,7 +38,8 @@ async def test_each_filter(ledger: Pool, owner: psycopg.Connection) -> None:
     assert await found(ledger, campaign_id=campaign) == {one}
     assert await found(ledger, error_code="21211") == {one}
     assert await found(ledger, recipient="+14155550100") == {other}
-    assert await found(ledger, recipient="delivered@resend.dev") == {one}
+    for spelling in ("delivered@resend.dev", "Delivered@resend.dev"):
+        assert await found(ledger, recipient=spelling) == {one}
     assert await found(ledger, since=datetime(2021, 1, 1, tzinfo=UTC)) == {one}
     assert await found(ledger, until=datetime(2021, 1, 1, tzinfo=UTC)) == {other}
 

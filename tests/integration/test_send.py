@@ -167,19 +167,39 @@ async def test_a_refused_key_halts_its_account_and_spends_no_attempt(
     assert (await vendors.stats())["resend"]["requests"] == 1
 
 
-async def test_the_budget_of_attempts_ends(open_worker: Open, vendors: Vendors, owner: psycopg.Connection) -> None:
-    worker = await open_worker(
-        FLEET_RETRY_MAX_ATTEMPTS="2", FLEET_RETRY_BASE_SECONDS="1", TWILIO_API_URL="http://127.0.0.1:9"
-    )
+async def test_an_outage_of_the_network_spends_no_attempt(
+    open_worker: Open, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    environment = {"FLEET_RETRY_MAX_ATTEMPTS": "2", "FLEET_RETRY_BASE_SECONDS": "1"}
+    away = await open_worker(**environment, TWILIO_API_URL="http://127.0.0.1:9")
     id_ = insert(owner, "sms")
 
-    await deliver(worker, Channel.SMS)
-    assert status_of(owner, id_) == "scheduled"
-    travel(owner, 60)
-    await deliver(worker, Channel.SMS)
+    for seconds in (0, 60, 120):
+        travel(owner, seconds)
+        await deliver(away, Channel.SMS)
+        assert (status_of(owner, id_), column_of(owner, id_, "error_code")) == ("scheduled", "not_connected")
 
-    assert (status_of(owner, id_), column_of(owner, id_, "error_class")) == ("failed", "exhausted")
-    assert column_of(owner, id_, "error_code") == "not_connected"
+    assert attempts_of(owner, id_) == [(number, "later", False) for number in (1, 2, 3)]
+    travel(owner, 180)
+    await deliver(await open_worker(**environment), Channel.SMS)
+    assert status_of(owner, id_) == "sent"
+
+
+async def test_a_sender_that_one_tenant_may_not_use_stops_nobody_else_and_is_named_to_nobody_else(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    stranger = {"subject": "x", "text": "x", "from": "us@unverified.customer.io"}
+    fine, offending = insert(owner), [insert(owner, payload=stranger) for _ in range(2)]
+
+    await deliver(worker)
+    travel(owner, 30)
+    await deliver(worker)
+
+    assert status_of(owner, fine) == "sent"
+    for id_ in offending:
+        assert (status_of(owner, id_), column_of(owner, id_, "error_code")) == ("failed", "validation_error")
+    assert owner.execute("SELECT count(*) FROM fleet.accounts").fetchone() == (0,)
+    assert attempts_of(owner, fine) == [(1, "accepted", True)]
 
 
 async def test_a_copy_of_production_sends_only_to_whom_it_may(open_worker: Open, owner: psycopg.Connection) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from config.channels import Channel
 from config.database import Pool
-from outbox import starts
+from outbox import claims, search, starts
+from outbox.settlements import Ended, settle
 from outbox.starts import Batch, Candidate, Claimed
+from outbox.states import Status
 from tests.factories import column_of, insert, pause, status_of, travel
 from tests.started import ACCOUNT, claimed, start
 
@@ -88,7 +90,7 @@ async def test_a_refusal_at_the_start(
     ledger: Pool, owner: psycopg.Connection, refusal: str, status: str, code: str
 ) -> None:
     workspace = uuid4()
-    refused = insert(owner, workspace_id=workspace, recipient_email="person@resend.dev")
+    refused = insert(owner, workspace_id=workspace, recipient_email="Person@resend.dev")
     fine = insert(owner)
     claim = await claimed(ledger)
     if refusal == "expired":
@@ -151,12 +153,43 @@ async def test_a_missing_address_is_the_leads_or_the_contacts_of_the_same_tenant
         insert(owner, workspace_id=theirs, recipient_email=None, recipient_id=lead[0]): None,
         insert(owner, workspace_id=theirs, recipient_email=None, recipient_id=contact[0]): None,
         insert(owner, workspace_id=ours, recipient_email="own@resend.dev", recipient_id=lead[0]): "own@resend.dev",
+        insert(owner, workspace_id=ours, recipient_email="", recipient_id=lead[0]): "lead@resend.dev",
+        insert(owner, workspace_id=ours, recipient_email="  ", recipient_id=contact[0]): "contact@resend.dev",
     }
     insert(owner, "sms", workspace_id=ours, recipient_phone=None, recipient_id=lead[0])
 
     assert {row.id: row.address for row in await read(ledger, await claimed(ledger))} == rows
     texts = await read(ledger, await claimed(ledger, Channel.SMS), Channel.SMS)
     assert [row.address for row in texts] == ["+14155550199"]
+
+
+async def test_a_message_of_a_refused_batch_travels_alone_whatever_else_befalls_it(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    id_ = insert(owner)
+
+    async def once_more(code: str) -> None:
+        started = await start(ledger)
+        later = started.settlement(id_, Status.SCHEDULED, error_code=code, counted=False)
+        await settle(ledger, [later], [Ended(started.send_key, started.lease)], worker="test")
+
+    async def travels_alone() -> bool:
+        token, ids = await claimed(ledger)
+        (row,) = await read(ledger, (token, ids))
+        await claims.release(ledger, ids, token)
+        return row.travels_alone
+
+    assert not await travels_alone()
+    await once_more("rate_limit_exceeded")
+    assert not await travels_alone()
+    await once_more("batch_refused")
+    assert await travels_alone()
+    await once_more("rate_limit_exceeded")
+    assert await travels_alone()
+    async with ledger.connection() as connection:
+        await connection.execute("UPDATE channel_outbox SET status = 'failed' WHERE id = %s", (id_,))
+    await search.retry(ledger, [id_], actor="test")
+    assert not await travels_alone(), "a person has corrected it"
 
 
 async def test_a_payload_over_the_limit_is_not_fetched(ledger: Pool, owner: psycopg.Connection) -> None:

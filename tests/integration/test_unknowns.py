@@ -175,7 +175,7 @@ async def test_a_message_whose_worker_died_three_times_is_not_sent_again(
         await start(ledger, Channel.SMS, provider="twilio", body=None)
         now += 70
         travel(owner, now)
-        (dead,) = await batches.expire(ledger, ["resend"], margin_seconds=2, limit=10)
+        (dead,) = await batches.expire(ledger, margin_seconds=2, limit=10)
         assert (dead.replayable, dead.unknown) == (False, 1)
         for seconds in LOOKS_SECONDS:
             travel(owner, now + seconds)
@@ -267,7 +267,7 @@ async def dead_mails(ledger: Pool, owner: psycopg.Connection) -> tuple[Started, 
     ids = [insert(owner), insert(owner)]
     started = await start(ledger)
     travel(owner, 70)
-    await batches.expire(ledger, ["resend"], margin_seconds=2, limit=10)
+    await batches.expire(ledger, margin_seconds=2, limit=10)
     return started, ids
 
 
@@ -294,7 +294,7 @@ async def test_send_again_leaves_alone_what_is_replayed_in_this_moment(ledger: P
 
 async def test_a_batch_that_can_no_longer_be_replayed_is_looked_up(ledger: Pool, owner: psycopg.Connection) -> None:
     _, ids = await dead_mails(ledger, owner)
-    travel(owner, batches.REPLAY_WINDOW_SECONDS + 1)
+    travel(owner, batches.KEY_SECONDS["resend"] + 1)
     assert await batches.close_old(ledger) == 1
     rows = owner.execute("SELECT message_id FROM fleet.unknowns WHERE waits_for = 'look'").fetchall()
     assert {row[0] for row in rows} == set(ids)
@@ -310,7 +310,7 @@ async def test_a_worker_that_dies_after_it_settled_one_as_unknown(ledger: Pool, 
     started = await start(ledger, Channel.SMS, provider="twilio", body=None)
     await settle(ledger, [settlement(started, first, Status.UNKNOWN, outcome="unknown")], [], worker="test")
     travel(owner, 70)
-    assert [dead.unknown for dead in await batches.expire(ledger, ["resend"], margin_seconds=2, limit=10)] == [2]
+    assert [dead.unknown for dead in await batches.expire(ledger, margin_seconds=2, limit=10)] == [2]
     assert {status_of(owner, first), status_of(owner, second)} == {"unknown"}
     assert count(owner, "unknowns") == 2
 

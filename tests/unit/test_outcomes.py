@@ -1,5 +1,6 @@
 """From a vendor's outcome to a status."""
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -35,6 +36,14 @@ def settle(outcome: Outcome, counted: int = 0) -> tuple[Status, str, bool, str |
 )
 def test_each_decision(outcome: Outcome, counted: int, expected: tuple[Status, str, bool, str | None]) -> None:
     assert settle(outcome, counted) == expected
+
+
+def test_a_halt_of_the_shared_account_says_to_no_tenant_what_the_vendor_said_of_another() -> None:
+    halted = Halted("c", "the acme.io domain is not verified", advice="verify the domain")
+    for tenant, message in ((UUID(int=0), "verify the domain"), (UUID(int=7), "the acme.io domain is not verified")):
+        flight = Flight(uuid4(), Lease(60, 2), replace(ACCOUNT, tenant_id=tenant), POLICY)
+        one = settlement(flight, Sending(uuid4(), None, "sender", 0), halted, 0.1)
+        assert one.error_message == message
 
 
 @pytest.mark.parametrize(

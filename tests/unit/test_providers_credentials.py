@@ -14,6 +14,7 @@ from providers.credentials import fingerprint
 from tests.vendors import PROVIDERS, settings_of
 
 TENANT = UUID(int=7)
+URL = "https://api.resend.com"
 
 ENVIRONMENTS: Mapping[str, dict[str, str]] = {
     "resend": {"RESEND_API_KEY": "re_1", "RESEND_FROM_EMAIL": "hello@acme.io", "RESEND_FROM_NAME": "Acme"},
@@ -111,16 +112,25 @@ def test_each_secret_changes_the_fingerprint(name: str, variable: str, column: s
 @settings(deadline=None)
 @given(st.text(min_size=4), st.text(min_size=4))
 def test_a_fingerprint_tells_whether_and_nothing_more(one: str, other: str) -> None:
-    print_ = fingerprint("resend", one)
+    print_ = fingerprint("resend", URL, one)
     assert len(print_) == 16
     assert set(print_) <= set("0123456789abcdef")
-    assert (print_ == fingerprint("resend", other)) == (one == other)
-    assert print_ != fingerprint("vapi", one)
-    assert print_ != fingerprint("resend", one, other)
+    assert (print_ == fingerprint("resend", URL, other)) == (one == other)
+    assert print_ != fingerprint("vapi", URL, one)
+    assert print_ != fingerprint("resend", URL, one, other)
+    assert print_ != fingerprint("resend", "https://proxy.acme.io", one)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_another_address_changes_the_fingerprint(name: str) -> None:
+    """Another server does not know our send keys, and has no record of what was accepted."""
+    moved = from_environment(name, **{CATALOG[name].url_variable: "https://proxy.acme.io"})
+    assert moved.credentials == from_environment(name).credentials
+    assert moved.fingerprint != from_environment(name).fingerprint
 
 
 def test_a_fingerprint_outlives_the_process_that_made_it() -> None:
-    assert fingerprint("resend", "re_1") == "3058a826366e8072"
+    assert fingerprint("resend", URL, "re_1") == "9443ed2085e966d2"
 
 
 @pytest.mark.parametrize("name", CATALOG)

@@ -150,6 +150,14 @@ def test_no_sender_at_all_halts_the_account_and_a_payload_can_bring_its_own() ->
     assert rendered(**{"from": "Ada <ada@acme.io>"})["from"] == "Ada <ada@acme.io>"
 
 
+def test_a_sender_of_its_own_is_marked_and_the_accounts_own_is_not() -> None:
+    account = account_of("resend", **{"from": "us@acme.io"})
+    for sender, own in (("ada@acme.io", True), ("us@acme.io", False), (None, False)):
+        message = message_of("email", {**MAIL, "from": sender})
+        assert RESEND.render(message, account).own_sender == own
+        assert request_of("resend", message, account=account).lone_sender == own
+
+
 def outcomes(count: int, answer: Any, status: int = 200) -> list[Outcome]:
     request = request_of("resend", *(message_of("email", MAIL, number=number) for number in range(count)))
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
@@ -206,4 +214,13 @@ def test_one_mail_without_an_id_is_unknown(answer: Any) -> None:
 def test_a_batch_that_is_refused_as_a_whole_is_sent_one_by_one_at_no_cost() -> None:
     for outcome in outcomes(2, {"name": "validation_error", "message": "Invalid"}, status=422):
         assert isinstance(outcome, Later)
-        assert (outcome.code, outcome.after_seconds, outcome.counted) == ("batch_refused", 0, False)
+        assert (outcome.code, outcome.counted) == ("batch_refused", False)
+
+
+def test_what_comes_back_from_a_refused_batch_comes_one_after_another_and_names_no_neighbour() -> None:
+    made = outcomes(100, {"name": "validation_error", "message": "Invalid `to` of acme.io"}, status=422)
+    waits = [outcome.after_seconds or 0 for outcome in made if isinstance(outcome, Later)]
+    assert waits == sorted(set(waits))
+    assert len(waits) == 100
+    assert waits[5] >= 1, "five requests a second"
+    assert not any("acme" in str(outcome) for outcome in made)
