@@ -1,6 +1,7 @@
 """`python -m scheduler`: relay, job relay, rescuer and look-ups in one process.
 
-Several may run; none is needed by another.
+Several may run; none is needed by another. The loops live and die together: what one of them did not expect ends the
+process with exit code 1, so that it is started again whole and never relays on while nobody rescues.
 """
 
 import asyncio
@@ -8,16 +9,15 @@ import signal
 import sys
 
 import click
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
 
 from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
-from config.database import pool
+from config.database import AWAY, pool
 from config.servers import Addresses
 from config.settings import Settings, SettingsError, load
 from outbox.readiness import NotReady, wait_until_ready
+from scheduler.absence import Absence
 from scheduler.job_relay import JobRelay
 from scheduler.lookups import LookUps
 from scheduler.pace import Pace
@@ -26,6 +26,8 @@ from scheduler.rescuer import Rescuer
 from scheduler.waker import Waker
 
 POOL_SIZE = 3
+LAST_PASS_SECONDS = 2.0
+"""How long the pass under way may go on after SIGTERM; what it had claimed is rescued otherwise."""
 
 _log = log.get(__name__)
 
@@ -47,6 +49,9 @@ def main() -> None:
     except NotReady as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+    except ExceptionGroup:
+        _log.exception("loop_died")
+        sys.exit(1)
 
 
 async def _run(settings: Settings, addresses: Addresses) -> None:
@@ -60,17 +65,19 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         loop.add_signal_handler(number, _end, ending, waker)
     await database.open()
     relays = (Relay(database, broker, settings, served_channels()), JobRelay(database, broker, settings))
-    beside = [
-        asyncio.create_task(waker.run()),
-        asyncio.create_task(_again(Rescuer(database, broker, settings), ending)),
-        asyncio.create_task(_again(LookUps(database, broker, settings), ending)),
-    ]
     try:
-        await Pace(database, relays, waker, ending).run()
+        async with asyncio.TaskGroup() as loops:
+            relaying = loops.create_task(Pace(database, relays, waker, ending).run())
+            beside = [
+                loops.create_task(waker.run()),
+                loops.create_task(_again(Rescuer(database, broker, settings))),
+                loops.create_task(_again(LookUps(database, broker, settings))),
+            ]
+            await ending.wait()
+            await asyncio.wait({relaying}, timeout=LAST_PASS_SECONDS)
+            for task in (relaying, *beside):
+                task.cancel()
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
         await database.close()
         broker.close()
 
@@ -80,12 +87,14 @@ def _end(ending: asyncio.Event, waker: Waker) -> None:
     waker.wake()
 
 
-async def _again(loop: Rescuer | LookUps, ending: asyncio.Event) -> None:
-    while not ending.is_set():
+async def _again(loop: Rescuer | LookUps) -> None:
+    absence = Absence("database", loop=type(loop).__name__)
+    while True:
         try:
             await loop.run_once()
-        except (OperationalError, PoolTimeout) as error:
-            _log.warning("pass_postponed", loop=type(loop).__name__, error=type(error).__name__)
+            absence.over()
+        except AWAY as error:
+            absence.noticed(error)
         await asyncio.sleep(loop.interval_seconds)
 
 
