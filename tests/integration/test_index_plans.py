@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from outbox.queries import load
+from outbox.search import Filter
 
 ROWS = 1_000_000 if os.environ.get("FULL") == "1" else 150_000
 PAGES_PER_ROW = 30
@@ -65,6 +67,19 @@ def test_it_reads_what_it_takes_and_not_the_table(
     }
     assert plan["Actual Rows"] == rows
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 200 + PAGES_PER_ROW * rows
+
+
+@pytest.mark.parametrize("after", [None, "the last of a page"])
+def test_a_page_of_the_newest_reads_no_more_than_itself(full: psycopg.Connection, after: str | None) -> None:
+    row = full.execute("SELECT id FROM channel_outbox LIMIT 1").fetchone()
+    wanted = {**asdict(Filter()), "limit": 20, "after_id": row[0] if row and after else None, "after_at": None}
+    found = full.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + load("search")["find"], wanted).fetchone()
+    assert found
+    plan = found[0][0]["Plan"]
+
+    assert "fleet_outbox_created" in {node.get("Index Name") for node in nodes(plan)}
+    assert plan["Actual Rows"] == 20
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 200
 
 
 def nodes(plan: dict[str, object]) -> Iterator[dict[str, object]]:
