@@ -56,8 +56,15 @@ TRANSITIONS: dict[tuple[Status, Status], str] = {
     (Status.SENDING, Status.FAILED): "settle: rejected or exhausted",
     (Status.SENDING, Status.SCHEDULED): "settle: later or halted",
     (Status.SENDING, Status.UNKNOWN): "settle: unknown, or the batch's lease ran out",
-    (Status.UNKNOWN, Status.SENT): "settle of a replay: accepted",
-    (Status.UNKNOWN, Status.FAILED): "settle of a replay: rejected",
+    (
+        Status.UNKNOWN,
+        Status.SENT,
+    ): "settle of a replay: accepted; resolve: in the vendor's record; arrived, by a person",
+    (
+        Status.UNKNOWN,
+        Status.FAILED,
+    ): "settle of a replay: rejected; resolve: not in the record, and its budget is used up",
+    (Status.UNKNOWN, Status.SCHEDULED): "resolve: not in the vendor's record; send_again, by a person",
     (Status.FAILED, Status.SCHEDULED): "retry by a person",
 }
 """(from, to) → the transition that walks it."""
