@@ -123,7 +123,7 @@ def adopt(cancel_held: bool, yes: bool) -> None:
     say(f"held: {reason}")
     confirmed(f"{'Cancel' if cancel_held else 'Send'} {count} held messages?", yes)
     cancelled = with_ledger(lambda pool: _adopt(pool, cancel_held))
-    say(f"adopted; {cancelled} cancelled" if cancel_held else "adopted; what was held goes out now")
+    say(f"adopted; {cancelled} cancelled" if cancel_held else "adopted; what was held goes out when it is due")
 
 
 async def _adopt(pool: Pool, cancel_held: bool) -> int:

@@ -170,7 +170,7 @@ def test_a_person_ends_the_hold(owner: Owner, empty_database: str) -> None:
     assert done.exit_code == 0
     assert done.stderr.splitlines() == [
         "held: due more than 24 hours before the fleet adopted this database",
-        "adopted; what was held goes out now",
+        "adopted; what was held goes out when it is due",
     ]
     again = command(empty_database, "--yes")
     assert (again.exit_code, again.stderr) == (4, "fleet: nothing is held\n")
