@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
+from config import moments
 from config.settings import Settings
 
 Connection = AsyncConnection[TupleRow]
@@ -37,6 +38,7 @@ def _loads(text: str | bytes) -> Any:
 
 
 set_json_loads(_loads)
+moments.register()
 
 
 def pool(settings: Settings, database_url: str, *, size: int, process: str) -> Pool:

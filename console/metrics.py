@@ -4,7 +4,8 @@ One exporter for the whole fleet, so that a figure does not depend on which proc
 bound: no workspace, no address, no message.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,7 +13,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from config import version
-from outbox.overview import Overview
+from config.channels import Channel
+from outbox.overview import ChannelView, Overview
+
+OTHER = "other"
 
 
 class _Figures(Collector):
@@ -30,16 +34,18 @@ class _Figures(Collector):
     def _outbox(self) -> Iterator[Metric]:
         messages = GaugeMetricFamily(
             "fleet_outbox_messages",
-            "Messages by channel and state; ends are of the last day",
+            "Messages by channel and state; ends are of messages made in the last day",
             labels=["channel", "state"],
         )
         oldest = GaugeMetricFamily(
-            "fleet_outbox_oldest_due_age_seconds", "How long the oldest due message has waited", labels=["channel"]
+            "fleet_outbox_oldest_due_age_seconds",
+            "How long the oldest message has waited that could go out now",
+            labels=["channel"],
         )
-        for name, view in self._seen.channels.items():
-            for state, count in {"due": view.due, "later": view.later, **view.statuses}.items():
-                messages.add_metric([name, state], count)
-            oldest.add_metric([name], view.oldest_due_seconds)
+        for (channel, state), count in _by_state(self._seen.channels).items():
+            messages.add_metric([channel, state], count)
+        for channel in Channel:
+            oldest.add_metric([channel], self._seen.channels[channel].oldest_due_seconds)
         yield messages
         yield oldest
 
@@ -49,9 +55,9 @@ class _Figures(Collector):
             waiting.add_metric([queue], count)
         workers = GaugeMetricFamily("fleet_workers", "Live sending processes", labels=["channel"])
         in_flight = GaugeMetricFamily("fleet_worker_requests_in_flight", "Requests under way", labels=["channel"])
-        for name, view in self._seen.channels.items():
-            workers.add_metric([name], view.workers)
-            in_flight.add_metric([name], view.in_flight)
+        for channel in Channel:
+            workers.add_metric([channel], self._seen.channels[channel].workers)
+            in_flight.add_metric([channel], self._seen.channels[channel].in_flight)
         attempts = GaugeMetricFamily(
             "fleet_send_attempts_recent", "Requests of the last five minutes", labels=["provider", "outcome"]
         )
@@ -82,6 +88,16 @@ class _Figures(Collector):
         build = GaugeMetricFamily("fleet_build_info", "The version that runs", labels=["version"])
         build.add_metric([version.current()], 1)
         yield build
+
+
+def _by_state(channels: Mapping[str, ChannelView]) -> Counter[tuple[str, str]]:
+    """Count by (channel, state). Whoever inserts rows makes up channels; what none of ours is called is `other`."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for name, view in channels.items():
+        label = name if name in set(Channel) else OTHER
+        for state, count in {"due": view.due, "held": view.held, "later": view.later, **view.statuses}.items():
+            counted[label, state] += count
+    return counted
 
 
 def exposition(seen: Overview, waiting_in_redis: dict[str, int]) -> bytes:

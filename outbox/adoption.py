@@ -7,7 +7,7 @@ _SQL = load("adoption")
 
 
 async def held(pool: Pool, *, limit: int) -> tuple[str, int] | None:
-    """Return why messages are held and how many are due under the hold (counted up to `limit`); None without one."""
+    """Return why messages are held and how many it holds (counted up to `limit`); None without one."""
     rows = await run(pool, _SQL["held"], limit=limit)
     return (rows[0][0], rows[0][1]) if rows else None
 

@@ -5,10 +5,9 @@ that decides who goes next.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from uuid import UUID
 
-from config.channels import Channel
+from config.channels import CHANNELS, Channel
 from config.database import Pool, run
 from outbox.queries import load
 
@@ -20,7 +19,15 @@ async def claim(pool: Pool, channel: Channel, *, limit: int, token: UUID, lease_
 
     scheduled → queued, called by the relay. Empty: nothing is due, or what is due is paused or another relay's.
     """
-    rows = await run(pool, _SQL["claim"], channel=channel.value, limit=limit, token=token, lease_seconds=lease_seconds)
+    rows = await run(
+        pool,
+        _SQL["claim"],
+        channel=channel.value,
+        provider=CHANNELS[channel].default_provider,
+        limit=limit,
+        token=token,
+        lease_seconds=lease_seconds,
+    )
     return [row[0] for row in rows]
 
 
@@ -35,9 +42,12 @@ async def rescue(pool: Pool, *, limit: int) -> int:
 
 
 async def next_due(pool: Pool) -> float | None:
-    """Return in how many seconds the earliest scheduled message is due; negative when overdue, None without any."""
-    wait: timedelta | None = (await run(pool, _SQL["next_due"]))[0][0]
-    return None if wait is None else wait.total_seconds()
+    """Return in how many seconds the earliest scheduled message is due; None without any.
+
+    Negative when overdue, infinite where the earliest waits for ever.
+    """
+    seconds: float | None = (await run(pool, _SQL["next_due"]))[0][0]
+    return seconds
 
 
 async def reject_unclaimable(pool: Pool, served: Collection[Channel], *, limit: int) -> int:

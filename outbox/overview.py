@@ -1,13 +1,17 @@
 """How it stands: what waits, what is under way, what ended, who works, what holds. For status, metrics, readiness.
 
-Refuses unbounded counts: a count that reaches `COUNT_LIMIT` says "at least".
+Refuses unbounded counts: a count that reaches `COUNT_LIMIT` says "at least". Due and held are told apart among that
+many of the earliest in each band of priority.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from config.channels import JOB_TYPES, Channel
+from psycopg.rows import TupleRow
+
+from config.catalog import served_channels
+from config.channels import CHANNELS, JOB_TYPES, Channel
 from config.database import Pool, run
 from outbox.queries import load
 from outbox.states import Status
@@ -26,9 +30,11 @@ class ChannelView:
     due: int = 0
     """Could go out now, and nobody has claimed them."""
     oldest_due_seconds: float = 0.0
+    held: int = 0
+    """Due, and held by a pause or because no provider of this version serves the channel."""
     later: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
-    """queued, sending and unknown: all there are; sent, failed and other ends: of the last day."""
+    """queued, sending and unknown: all there are; sent, failed and other ends: of messages made in the last day."""
     workers: int = 0
     in_flight: int = 0
 
@@ -80,9 +86,9 @@ class Overview:
 async def overview(pool: Pool) -> Overview:
     """Read it. Each part is a statement of its own; together they are no snapshot."""
     channels = {channel.value: ChannelView() for channel in Channel}
-    for name, due, oldest, later in await run(pool, _SQL["waiting"], channels=list(channels), limit=COUNT_LIMIT):
+    for name, *figures in await _waiting(pool):
         view = channels[name]
-        view.due, view.oldest_due_seconds, view.later = due, oldest, later
+        view.due, view.oldest_due_seconds, view.held, view.later = figures
     for part in ("under_way", "ended"):
         for name, status, count in await run(pool, _SQL[part], limit=COUNT_LIMIT):
             channels.setdefault(name or "(empty)", ChannelView()).statuses[status] = count
@@ -99,4 +105,16 @@ async def overview(pool: Pool) -> Overview:
         attempts={(row[0], row[1]): row[2] for row in await run(pool, _SQL["attempts"])},
         events=dict(await run(pool, _SQL["events"], limit=COUNT_LIMIT)),
         duplicates=(await run(pool, _SQL["duplicates"]))[0][0],
+    )
+
+
+async def _waiting(pool: Pool) -> list[TupleRow]:
+    served = served_channels()
+    return await run(
+        pool,
+        _SQL["waiting"],
+        channels=list(Channel),
+        providers=[CHANNELS[channel].default_provider for channel in Channel],
+        served=[channel in served for channel in Channel],
+        limit=COUNT_LIMIT,
     )

@@ -6,8 +6,11 @@ A database that is away will come back, so that is waited for; a schema that is 
 import asyncio
 
 import psycopg
+from psycopg.errors import InsufficientPrivilege
+from psycopg.sql import Identifier
 
 from config import log
+from config.database import AWAY, Connection, become_fleet
 from config.settings import Settings
 from outbox.migrate import files
 
@@ -28,7 +31,7 @@ async def wait_until_ready(settings: Settings, database_url: str) -> None:
     while True:
         try:
             await check(settings, database_url)
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             _log.warning("database_away", error=type(error).__name__)
             await asyncio.sleep(WAIT_SECONDS)
         else:
@@ -41,15 +44,24 @@ async def check(settings: Settings, database_url: str) -> None:
         database_url, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None
     )
     async with await connecting as connection:
-        row = await (await connection.execute(_ROLE)).fetchone()
-        user, has_role, has_schema = row or ("", False, False)
-        if not has_role or not has_schema:
-            raise NotReady("this database is not migrated; run: fleet db migrate")
-        if settings.database_pooler == "none":
-            await connection.execute("SET ROLE fleet")
-        elif user != "fleet":
-            raise NotReady(f"behind a transaction-mode pooler DATABASE_URL must name the role fleet, it names {user}")
-        applied = {name for (name,) in await (await connection.execute(_APPLIED)).fetchall()}
+        try:
+            applied = await _applied(settings, connection)
+        except InsufficientPrivilege:
+            grant = f"GRANT fleet TO {Identifier(connection.info.user).as_string()}"
+            raise NotReady(f"{connection.info.user} is no member of the role fleet; run: {grant}") from None
     behind = [migration.name for migration in files.load() if migration.name not in applied]
     if behind:
         raise NotReady(f"this database is behind by {len(behind)} migrations; run: fleet db migrate")
+
+
+async def _applied(settings: Settings, connection: Connection) -> set[str]:
+    """Return the migrations that have run, read as the role that the fleet works as."""
+    row = await (await connection.execute(_ROLE)).fetchone()
+    user, has_role, has_schema = row or ("", False, False)
+    if not has_role or not has_schema:
+        raise NotReady("this database is not migrated; run: fleet db migrate")
+    if settings.database_pooler == "none":
+        await become_fleet(connection)
+    elif user != "fleet":
+        raise NotReady(f"behind a transaction-mode pooler DATABASE_URL must name the role fleet, it names {user}")
+    return {name for (name,) in await (await connection.execute(_APPLIED)).fetchall()}

@@ -50,7 +50,8 @@ class Found:
     status: str | None
     recipient: str | None = field(repr=False)
     due_at: datetime
-    created_at: datetime
+    created_at: datetime | None
+    """None where whoever inserted it said so."""
     sent_at: datetime | None
     finalized_at: datetime | None
     attempts: int

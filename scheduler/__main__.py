@@ -1,6 +1,7 @@
 """`python -m scheduler`: relays, rescuer, events and look-ups in one process.
 
-Several may run; none is needed by another.
+Several may run; none is needed by another. The loops live and die together: what one of them did not expect ends the
+process with exit code 1, so that it is started again whole and never relays on while nobody rescues.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from config.database import AWAY, pool
 from config.servers import Addresses
 from config.settings import Settings, SettingsError, load
 from outbox.readiness import NotReady, wait_until_ready
+from scheduler.absence import Absence
 from scheduler.events import EventRelay
 from scheduler.job_relay import JobRelay
 from scheduler.lookups import LookUps
@@ -26,6 +28,8 @@ from scheduler.rescuer import Rescuer
 from scheduler.waker import Waker
 
 POOL_SIZE = 3
+LAST_PASS_SECONDS = 2.0
+"""How long the pass under way may go on after SIGTERM; what it had claimed is rescued otherwise."""
 
 _log = log.get(__name__)
 
@@ -61,6 +65,9 @@ def main() -> None:
     except NotReady as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+    except ExceptionGroup:
+        _log.exception("loop_died")
+        sys.exit(1)
 
 
 async def _run(settings: Settings, addresses: Addresses) -> None:
@@ -79,13 +86,18 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         LookUps(database, broker, settings),
         EventRelay(database, broker, settings),
     )
-    beside = [asyncio.create_task(waker.run()), *(asyncio.create_task(_repeat(work, ending)) for work in periodic)]
     try:
-        await Pace(database, relays, waker, ending).run()
+        async with asyncio.TaskGroup() as loops:
+            relaying = loops.create_task(Pace(database, relays, waker, ending).run())
+            beside = [
+                loops.create_task(waker.run()),
+                *(loops.create_task(_again(loop)) for loop in periodic),
+            ]
+            await ending.wait()
+            await asyncio.wait({relaying}, timeout=LAST_PASS_SECONDS)
+            for task in (relaying, *beside):
+                task.cancel()
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
         await database.close()
         broker.close()
 
@@ -95,13 +107,15 @@ def _end(ending: asyncio.Event, waker: Waker) -> None:
     waker.wake()
 
 
-async def _repeat(work: Periodic, ending: asyncio.Event) -> None:
-    while not ending.is_set():
+async def _again(loop: Periodic) -> None:
+    absence = Absence("database", loop=type(loop).__name__)
+    while True:
         try:
-            await work.run_once()
+            await loop.run_once()
+            absence.over()
         except AWAY as error:
-            _log.warning("postponed", loop=type(work).__name__, error=type(error).__name__)
-        await asyncio.sleep(work.interval_seconds)
+            absence.noticed(error)
+        await asyncio.sleep(loop.interval_seconds)
 
 
 if __name__ == "__main__":

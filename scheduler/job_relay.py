@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import redis
 
-from config import log
 from config.broker import Broker
 from config.channels import JOB_TYPES, JOBS_QUEUE, RUN_JOB_ACTOR
 from config.database import Pool
@@ -15,8 +14,6 @@ from scheduler.relay import Pass
 
 WINDOW = 50
 """Jobs that may wait in Redis: they are few and long."""
-
-_log = log.get(__name__)
 
 
 class JobRelay:
@@ -28,14 +25,10 @@ class JobRelay:
         self._lease_seconds = settings.lease_seconds
 
     async def run_once(self) -> Pass:
-        """Claim and enqueue once."""
-        try:
-            waiting = (await asyncio.to_thread(self._broker.lengths, [JOBS_QUEUE]))[JOBS_QUEUE]
-        except redis.RedisError:
-            return Pass(0, full=True)
+        """Claim and enqueue once. Raises RedisError where Redis is away; then nothing stays claimed."""
+        waiting = (await asyncio.to_thread(self._broker.lengths, [JOBS_QUEUE]))[JOBS_QUEUE]
         limit = max(0, WINDOW - waiting)
-        moved = await self._relay(limit) if limit else 0
-        return Pass(moved, full=moved == limit)
+        return Pass(await self._relay(limit) if limit else 0, full=False)
 
     async def _relay(self, limit: int) -> int:
         token = uuid4()
@@ -45,8 +38,7 @@ class JobRelay:
         messages = [(JOBS_QUEUE, RUN_JOB_ACTOR, (str(token), id_)) for id_ in ids]
         try:
             await asyncio.to_thread(self._broker.enqueue_all, messages)
-        except redis.RedisError as error:
+        except redis.RedisError:
             await jobs.release(self._pool, ids, token)
-            _log.warning("jobs_released", jobs=len(ids), error=type(error).__name__)
-            return 0
+            raise
         return len(ids)

@@ -6,32 +6,39 @@ that dies in between leaves claims that run out.
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from uuid import UUID, uuid4
 
 import redis
 
-from config import log
 from config.broker import Broker, Enqueued
 from config.channels import Channel, actor_name
 from config.database import Pool
 from config.failpoints import passing
 from config.settings import Settings
 from outbox import claims
+from scheduler.restraint import Restraint
 from scheduler.window import Window
 
 CLAIM_LIMIT = 1_000
 """Rows in one claim: a larger one would hold its locks longer than a start may wait."""
 
-_log = log.get(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one pass did: rows moved, and whether a full window kept it from moving more."""
+    """What one pass did: rows moved, and whether more will fit in a moment, because workers are taking."""
 
     moved: int
     full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """What a relay keeps in mind of one channel."""
+
+    window: Window = field(default_factory=Window)
+    restraint: Restraint = field(default_factory=Restraint)
 
 
 class Relay:
@@ -42,40 +49,38 @@ class Relay:
         self._broker = broker
         self._bundle_size = settings.batch_size
         self._lease_seconds = settings.lease_seconds
-        self._windows = {channel: Window() for channel in sorted(channels)}
+        self._queues = {channel: _Queue() for channel in sorted(channels)}
 
     async def run_once(self) -> Pass:
-        """Claim and enqueue once for each channel."""
-        try:
-            waiting = await asyncio.to_thread(self._broker.lengths, list(self._windows))
-        except redis.RedisError as error:
-            _log.warning("redis_away", error=type(error).__name__)
-            return Pass(0, full=True)  # nothing is claimed that could not be enqueued
+        """Claim and enqueue once for each channel. Raises RedisError where Redis is away, and claims nothing."""
+        waiting = await asyncio.to_thread(self._broker.lengths, list(self._queues))
         moved, full = 0, False
-        for channel, window in self._windows.items():
-            room = window.room(waiting[channel])
+        for channel, queue in self._queues.items():
+            room = queue.window.room(waiting[channel])
             limit = min(CLAIM_LIMIT, room * self._bundle_size)
-            relayed = await self._relay(channel, window, limit) if limit else 0
-            moved += relayed
-            full = full or relayed == limit
+            if not limit:
+                full = full or queue.window.drains
+            elif not queue.restraint.rests:
+                relayed = await self._relay(channel, queue, limit)
+                moved += relayed
+                full = full or relayed == limit
         return Pass(moved, full)
 
-    async def _relay(self, channel: Channel, window: Window, limit: int) -> int:
-        token = uuid4()
+    async def _relay(self, channel: Channel, queue: _Queue, limit: int) -> int:
+        token, began = uuid4(), monotonic()
         ids = await claims.claim(self._pool, channel, limit=limit, token=token, lease_seconds=self._lease_seconds)
+        queue.restraint.claimed(monotonic() - began, full=len(ids) == CLAIM_LIMIT)
         if not ids:
             return 0
         passing("after_claim")
         bundles = [ids[start : start + self._bundle_size] for start in range(0, len(ids), self._bundle_size)]
-        messages = [_message(channel, token, bundle) for bundle in bundles]
         try:
-            await asyncio.to_thread(self._broker.enqueue_all, messages)
-        except redis.RedisError as error:
-            released = await claims.release(self._pool, ids, token)
-            _log.warning("released", channel=channel, messages=released, error=type(error).__name__)
-            return 0
+            await asyncio.to_thread(self._broker.enqueue_all, [_message(channel, token, bundle) for bundle in bundles])
+        except redis.RedisError:
+            await claims.release(self._pool, ids, token)
+            raise
         passing("after_enqueue")
-        window.added(len(bundles))
+        queue.window.added(len(bundles))
         return len(ids)
 
 

@@ -8,11 +8,11 @@ import asyncio
 from uuid import uuid4
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from config import log
-from config.database import Connection, Pool
+from config.database import AWAY, Connection, Pool
 from config.settings import Settings
+from scheduler.absence import Absence
 
 CHANNEL = "fleet_due"
 PROOF_SECONDS = 60.0
@@ -34,6 +34,7 @@ class Waker:
         self._woken = asyncio.Event()
         self._answered = asyncio.Event()
         self._proof = ""
+        self._absence = Absence("database", loop="Waker")
         self.proved = False
         """Would a notification be heard?"""
 
@@ -59,22 +60,22 @@ class Waker:
             try:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
                     await self._listen(connection)
-            except (psycopg.OperationalError, PoolTimeout) as error:
-                _log.warning("not_listening", error=type(error).__name__)
-            self.proved = False
+            except* AWAY as errors:
+                self._absence.noticed(errors.exceptions[0])
+            finally:
+                self.proved = False
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self, connection: Connection) -> None:
         await connection.execute(f"LISTEN {CHANNEL}".encode())
-        proving = asyncio.create_task(self._prove())
-        try:
+        async with asyncio.TaskGroup() as together:
+            together.create_task(self._prove())
+            self._absence.over()
             async for notification in connection.notifies():
                 if notification.payload == self._proof:
                     self._answered.set()
                 else:
                     self.wake()
-        finally:
-            proving.cancel()
 
     async def _prove(self) -> None:
         while True:
@@ -85,7 +86,7 @@ class Waker:
                     await other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, self._proof))
                 await asyncio.wait_for(self._answered.wait(), ANSWER_SECONDS)
                 self.proved = True
-            except (TimeoutError, psycopg.OperationalError, PoolTimeout):
+            except (TimeoutError, *AWAY):
                 if self.proved:
                     _log.warning("deaf", reason="a notification to itself did not come back; polling instead")
                 self.proved = False

@@ -12,6 +12,8 @@ AHEAD_SECONDS = 2.0
 SMALLEST = 8
 """Bundles; enough to find out how fast the workers are."""
 LARGEST = 400
+DRAINS_SECONDS = 0.5
+"""How long after a worker took a bundle it is expected to take another."""
 _WEIGHT = 0.3
 """Of the newest measurement in the running mean."""
 
@@ -24,6 +26,12 @@ class Window:
         self._looked_at = clock()
         self._expected = 0
         self._per_second = 0.0
+        self._taken_at = self._looked_at - DRAINS_SECONDS
+
+    @property
+    def drains(self) -> bool:
+        """Was a worker seen taking a moment ago? A full window that nobody takes from stays full."""
+        return self._clock() - self._taken_at < DRAINS_SECONDS
 
     @property
     def size(self) -> int:
@@ -38,6 +46,8 @@ class Window:
             taken = max(0, self._expected - waiting) / elapsed
             weight = min(1.0, _WEIGHT + elapsed / 10)
             self._per_second += weight * (taken - self._per_second)
+            if taken:
+                self._taken_at = now
         self._looked_at, self._expected = now, waiting
         return max(0, self.size - waiting)
 

@@ -19,6 +19,7 @@ from outbox.migrate.lease import Busy
 from outbox.migrate.verify import problems
 
 SHOWN = 100_000
+CANCELLED_AT_ONCE = 2_000
 
 
 @contextmanager
@@ -122,15 +123,21 @@ def adopt(cancel_held: bool, yes: bool) -> None:
     say(f"held: {reason}")
     confirmed(f"{'Cancel' if cancel_held else 'Send'} {count} held messages?", yes)
     cancelled = with_ledger(lambda pool: _adopt(pool, cancel_held))
-    say(f"adopted; {cancelled} cancelled" if cancel_held else "adopted; what was held goes out now")
+    say(f"adopted; {cancelled} cancelled" if cancel_held else "adopted; what was held goes out when it is due")
 
 
 async def _adopt(pool: Pool, cancel_held: bool) -> int:
     cancelled = 0
-    while cancel_held and (some := await adoption.cancel_some(pool, actor=actor(), limit=2_000)):
-        cancelled += some
+    while cancel_held and await _holds_any(pool):
+        cancelled += await adoption.cancel_some(pool, actor=actor(), limit=CANCELLED_AT_ONCE)
     await adoption.release(pool, actor=actor())
     return cancelled
+
+
+async def _holds_any(pool: Pool) -> bool:
+    """Asked again before the hold ends: what is still held then goes out."""
+    _, held = await adoption.held(pool, limit=1) or ("", 0)
+    return held > 0
 
 
 def _print_findings(findings: list[Finding]) -> None:

@@ -1,6 +1,7 @@
 """How commands speak: one sentence for each kind of trouble, JSON for programs, tables for people."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,14 +13,16 @@ import orjson
 import psycopg
 import redis
 from dotenv import dotenv_values
-from psycopg_pool import PoolTimeout
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from config import version
 from config.embedded.errors import EmbeddedError
 from config.settings import SettingsError
 from outbox.readiness import NotReady
+
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Exit(IntEnum):
@@ -55,21 +58,28 @@ class FleetGroup(click.Group):
             fail(str(error), Exit.USAGE)
         except NotReady as error:
             fail(str(error), Exit.FAILED)
-        except (psycopg.OperationalError, PoolTimeout) as error:
+        except psycopg.OperationalError as error:
             fail(f"PostgreSQL does not answer at DATABASE_URL ({first_line(error)})", Exit.FAILED)
+        except psycopg.Error as error:
+            fail(f"PostgreSQL refused: {first_line(error)}", Exit.FAILED)
         except redis.RedisError as error:
             fail(f"Redis does not answer at REDIS_URL ({first_line(error)})", Exit.FAILED)
 
 
 def fail(sentence: str, code: Exit) -> NoReturn:
     """Say what is wrong on stderr and end with `code`."""
-    click.echo(f"fleet: {sentence}", err=True)
+    click.echo(f"fleet: {plain(sentence)}", err=True)
     sys.exit(code)
 
 
 def say(sentence: str) -> None:
     """Talk on stderr: progress and hints, never data."""
-    click.echo(sentence, err=True)
+    click.echo(plain(sentence), err=True)
+
+
+def plain(text: str) -> str:
+    """Return the text without what a terminal would obey: control characters, and those that turn the writing."""
+    return _OBEYED.sub("", text)
 
 
 def first_line(error: BaseException) -> str:
@@ -88,12 +98,12 @@ def print_json(data: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
-    """Print a table for people."""
+    """Print a table for people. Cells are taken literally: what others wrote is no markup and steers no terminal."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else plain(str(cell))) for cell in row))
     Console(no_color=not _colour_wanted()).print(table)
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import click
 
+from config.catalog import served_channels
 from console.cli.ledger import with_ledger
 from console.cli.speech import json_wanted, print_json, print_table, say
 from outbox.overview import COUNT_LIMIT, Overview, overview
@@ -26,7 +27,7 @@ def _print_channels(seen: Overview) -> None:
     rows = []
     for name, view in seen.channels.items():
         counted = view.statuses
-        if not (view.due or view.later or counted or view.workers):
+        if not (view.due or view.held or view.later or counted or view.workers):
             continue
         ends = [counted.get(status, 0) for status in ("sent", "delivered", "failed")]
         age = f"{view.oldest_due_seconds:.0f} s" if view.due else ""
@@ -36,6 +37,7 @@ def _print_channels(seen: Overview) -> None:
                 name,
                 _capped(view.due),
                 age,
+                _capped(view.held),
                 _capped(view.later),
                 under_way,
                 counted.get("unknown", 0),
@@ -48,18 +50,18 @@ def _print_channels(seen: Overview) -> None:
             "channel",
             "due",
             "oldest",
+            "held",
             "later",
             "under way",
             "unknown",
-            "sent 24h",
-            "delivered 24h",
-            "failed 24h",
+            "sent",
+            "delivered",
+            "failed",
             "workers",
         ),
         rows,
     )
-    if not rows:
-        say("no messages, and no workers")
+    say("sent, delivered, failed: of messages made in the last 24 hours" if rows else "no messages, and no workers")
 
 
 def _print_trouble(seen: Overview) -> None:
@@ -71,8 +73,11 @@ def _print_trouble(seen: Overview) -> None:
         print_table(("provider", "tenant", "code", "why", "next try"), rows, title="\nHalted accounts")
     if seen.strays:
         say(f"\nmessages with a status that nothing will ever claim: {', '.join(seen.strays)}")
+    served = served_channels()
     for name, view in seen.channels.items():
-        if view.due and not view.workers:
+        if view.held and name not in served:
+            say(f"no provider of this version serves {name}: its messages wait")
+        elif (view.due or view.held) and not view.workers:
             say(f"no worker serves {name}: python -m workers {name}")
 
 

@@ -7,8 +7,10 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_due ON public.channel_outbo
     (coalesce(scheduled_at, created_at))
 ) WHERE status = 'scheduled';
 
--- Lists, newest first.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_created ON public.channel_outbox (created_at, id);
+-- Lists, newest first; what does not say when it was made is the oldest.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_created ON public.channel_outbox (
+    (coalesce(created_at, '-infinity'::timestamptz)), id
+);
 
 -- A campaign's messages; those without one cost nothing.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_campaign ON public.channel_outbox (campaign_id)

@@ -1,13 +1,13 @@
 -- The hold under which a live database is adopted.
 
 -- name: held
+-- Why messages are held, and how many: also those that are due later, where the hold holds everything.
 SELECT p.reason, (
     SELECT count(*)
     FROM (
         SELECT
         FROM public.channel_outbox o
         WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < p.due_before
-          AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
         LIMIT %(limit)s
     ) AS taken
 )
@@ -27,16 +27,16 @@ FROM released r
 RETURNING id
 
 -- name: cancel_some
--- scheduled -> cancelled, of what the hold holds. No row: nothing of it is left.
+-- scheduled -> cancelled, of what the hold holds. No row: nothing of it is left. What somebody has locked is waited
+-- for: left out, it would go out when the hold ends.
 WITH chosen AS MATERIALIZED (
     SELECT o.id
     FROM public.channel_outbox o
     JOIN fleet.pauses p ON p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
     WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < p.due_before
-      AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
     ORDER BY o.id
     LIMIT %(limit)s
-    FOR UPDATE OF o SKIP LOCKED
+    FOR UPDATE OF o
 ),
 noted AS (
     INSERT INTO fleet.audit_log (actor, action, detail)

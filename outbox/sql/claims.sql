@@ -7,6 +7,8 @@
 -- be read over and over before today's normal ones are found.
 -- The channel is compared before it is used as text: so it takes the column's own type, which may be an enum, and the
 -- comparison keeps its index.
+-- Pauses of everything and of the channel are asked first, because they end a range before any row is read; the rest is
+-- asked of each row in the words of a start, so that nothing is claimed that the start would put back.
 WITH due AS MATERIALIZED (
     SELECT o.id
     FROM (VALUES (0), (1), (2)) AS bands (band)
@@ -26,7 +28,7 @@ WITH due AS MATERIALIZED (
           AND NOT EXISTS (
               SELECT
               FROM fleet.pauses p
-              WHERE p.scope_key IN ('provider:' || o.provider, 'workspace:' || coalesce(o.workspace_id, o.tenant_id), 'campaign:' || o.campaign_id)
+              WHERE p.scope_key = ANY (fleet.scope_keys(o.channel::text, coalesce(o.provider::text, %(provider)s), coalesce(o.workspace_id, o.tenant_id), o.campaign_id))
                 AND (p.until IS NULL OR p.until > fleet.now())
                 AND (p.due_before IS NULL OR coalesce(o.scheduled_at, o.created_at) < p.due_before)
           )
@@ -69,12 +71,13 @@ WHERE o.id = ANY (ARRAY(SELECT expired.id FROM expired)) AND o.status = 'queued'
 RETURNING o.id
 
 -- name: next_due
--- When the earliest scheduled message is due, over all channels, by two probes of the platform's own index; null when
--- none is scheduled. A moment in the past means that a claim may find something, or that what is due is held back.
-SELECT least(
+-- In how many seconds the earliest scheduled message is due, over all channels, by two probes of the platform's own
+-- index; null when none is scheduled. A moment in the past means that a claim may find something, or that what is due
+-- is held back. Seconds are compared, because before PostgreSQL 17 nothing can be subtracted from infinity.
+SELECT (extract(epoch FROM least(
     (SELECT min(o.scheduled_at) FROM public.channel_outbox o WHERE o.status = 'scheduled'),
     (SELECT o.created_at FROM public.channel_outbox o WHERE o.status = 'scheduled' AND o.scheduled_at IS NULL LIMIT 1)
-) - fleet.now()
+)) - extract(epoch FROM fleet.now()))::float8
 
 -- name: strangers
 -- Channels that stand in scheduled rows and that no version of the fleet knows, by a skip scan of the claim's index.

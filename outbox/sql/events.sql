@@ -58,7 +58,9 @@ FOR UPDATE OF o
 
 -- name: apply
 -- Second half, for events of as many messages, all locked: proof goes to the attempt, and the message goes where proof
--- leads, never down. What is not applied by it waits: the message is sending, or none of its attempts is the event's.
+-- leads, never down: failed -> sent | delivered; scheduled or queued or unknown -> sent | delivered | failed;
+-- sent -> delivered | failed; delivered -> delivered, where only a second acceptance is news. What is not applied by it
+-- waits: the message is sending, or none of its attempts is the event's.
 --
 -- An attempt is the event's where the account that signed it is the attempt's own, and our mark, or the vendor's id, is.
 -- A person who tried a message again has forgiven what was known until then: only news moves it. An attempt whose

@@ -2,16 +2,31 @@
 -- with five thousand.
 
 -- name: waiting
--- Per channel: messages that are due and not claimed, the age of the oldest in seconds, and those scheduled for later.
-SELECT wanted.channel, due.messages, due.oldest_seconds, later.messages
-FROM unnest(%(channels)s::text[]) AS wanted (channel)
+-- Per channel, of the earliest that are due and not claimed: how many could go out now and the age of the oldest of
+-- those in seconds, and how many cannot, because a pause holds them or nobody serves the channel. Then those scheduled
+-- for later. Pauses are asked of each message only while there is one.
+WITH paused AS MATERIALIZED (
+    SELECT p.scope_key, p.due_before FROM fleet.pauses p WHERE p.until IS NULL OR p.until > fleet.now()
+)
+SELECT wanted.channel, due.messages, due.oldest_seconds, due.held, later.messages
+FROM unnest(%(channels)s::text[], %(providers)s::text[], %(served)s::boolean[]) AS wanted (channel, provider, is_served)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS messages, coalesce(extract(epoch FROM fleet.now() - min(taken.due)), 0)::float8 AS oldest_seconds
+    SELECT count(*) FILTER (WHERE NOT taken.is_held) AS messages,
+        count(*) FILTER (WHERE taken.is_held) AS held,
+        coalesce(extract(epoch FROM fleet.now()) - extract(epoch FROM min(taken.due) FILTER (WHERE NOT taken.is_held)), 0)::float8
+            AS oldest_seconds
     FROM (
-        SELECT each.due
+        SELECT each.due,
+            NOT wanted.is_served OR ((SELECT count(*) FROM paused) > 0 AND EXISTS (
+                SELECT
+                FROM paused p
+                WHERE p.scope_key = ANY (fleet.scope_keys(wanted.channel, coalesce(each.provider, wanted.provider), each.workspace_id, each.campaign_id))
+                  AND (p.due_before IS NULL OR each.due < p.due_before)
+            )) AS is_held
         FROM (VALUES (0), (1), (2)) AS bands (band)
         CROSS JOIN LATERAL (
-            SELECT coalesce(o.scheduled_at, o.created_at) AS due
+            SELECT coalesce(o.scheduled_at, o.created_at) AS due, o.provider::text AS provider,
+                coalesce(o.workspace_id, o.tenant_id) AS workspace_id, o.campaign_id
             FROM public.channel_outbox o
             WHERE o.status = 'scheduled'
               AND o.channel::text = wanted.channel
@@ -52,13 +67,13 @@ FROM (
 GROUP BY taken.channel, taken.status
 
 -- name: ended
--- Per channel and status: what became of the newest messages of the last day.
+-- Per channel and status: what became of the newest messages that were made in the last day.
 SELECT taken.channel, taken.status, count(*)
 FROM (
     SELECT o.channel::text AS channel, o.status::text AS status
     FROM public.channel_outbox o
-    WHERE o.created_at > fleet.now() - interval '24 hours'
-    ORDER BY o.created_at DESC
+    WHERE coalesce(o.created_at, '-infinity') > fleet.now() - interval '24 hours'
+    ORDER BY coalesce(o.created_at, '-infinity') DESC
     LIMIT %(limit)s
 ) AS taken
 WHERE taken.status IN ('sent', 'delivered', 'failed', 'cancelled', 'suppressed')

@@ -2,6 +2,8 @@
 
 -- name: find
 -- Messages that match, newest first, after a position in that order. Every filter that is null matches all.
+-- A message that does not say when it was made counts as the oldest. The position is that of the message `after_id`;
+-- its moment as it was read stands in only where it is gone, because some moments cannot be read as they are.
 SELECT o.id, o.workspace_id, coalesce(o.tenant_id, o.workspace_id), o.channel::text, o.provider::text, o.status::text,
     coalesce(o.recipient_email, o.recipient_phone), coalesce(o.scheduled_at, o.created_at), o.created_at, o.sent_at,
     o.finalized_at, o.attempts, o.error_class, o.error_code, o.error_message, o.provider_message_id, o.campaign_id
@@ -14,10 +16,17 @@ WHERE (%(ids)s::uuid[] IS NULL OR o.id = ANY (%(ids)s::uuid[]))
   AND (%(campaign_id)s::uuid IS NULL OR o.campaign_id = %(campaign_id)s::uuid)
   AND (%(error_code)s::text IS NULL OR o.error_code = %(error_code)s::text)
   AND (%(recipient)s::text IS NULL OR lower(o.recipient_email) = lower(%(recipient)s::text) OR o.recipient_phone = %(recipient)s::text)
-  AND (%(since)s::timestamptz IS NULL OR o.created_at >= %(since)s::timestamptz)
-  AND (%(until)s::timestamptz IS NULL OR o.created_at < %(until)s::timestamptz)
-  AND (%(after_at)s::timestamptz IS NULL OR (o.created_at, o.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid))
-ORDER BY o.created_at DESC, o.id DESC
+  AND (%(since)s::timestamptz IS NULL OR coalesce(o.created_at, '-infinity') >= %(since)s::timestamptz)
+  AND (%(until)s::timestamptz IS NULL OR coalesce(o.created_at, '-infinity') < %(until)s::timestamptz)
+  AND (%(after_id)s::uuid IS NULL OR (coalesce(o.created_at, '-infinity'), o.id) < (
+      coalesce(
+          (SELECT coalesce(a.created_at, '-infinity') FROM public.channel_outbox a WHERE a.id = %(after_id)s::uuid),
+          %(after_at)s::timestamptz,
+          '-infinity'
+      ),
+      %(after_id)s::uuid
+  ))
+ORDER BY coalesce(o.created_at, '-infinity') DESC, o.id DESC
 LIMIT %(limit)s
 
 -- name: read

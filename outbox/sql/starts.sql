@@ -183,9 +183,9 @@ JOIN public.channel_outbox o ON o.id = m.id AND o.send_key = b.send_key
 WHERE b.lease_token = %(lease)s AND o.status = 'sending'
 
 -- name: settle
--- sending -> sent | failed | scheduled | unknown, and unknown -> the same for a replay: closes attempts, many batches
--- in one statement. No row for a message: its batch's lease is another's by now, or proof came first; the answer is
--- evidence and no longer a settlement.
+-- sending -> sent | failed | scheduled | unknown, and for a replay unknown -> sent | failed: closes attempts, many
+-- batches in one statement. No row for a message: its batch's lease is another's by now, or proof came first; the
+-- answer is evidence and no longer a settlement.
 -- A message that was tried before may have proof of an earlier acceptance by now: then it ends as sent whatever this try
 -- says, and where this try, under another key, was accepted too, the two are flagged. What a person forgave by trying
 -- again is no proof. Only rows with attempts > 1 look.

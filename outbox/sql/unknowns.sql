@@ -61,7 +61,7 @@ FROM fleet.attempts a
 WHERE a.provider = %(provider)s AND a.provider_message_id = ANY (%(vendor_ids)s::text[])
 
 -- name: resolve
--- unknown -> sent where the record shows the message; unknown -> scheduled, or failed when its budget is used up, where
+-- unknown -> sent where the record shows the message; unknown -> scheduled | failed (when its budget is used up) where
 -- the last look shows no trace of it; otherwise it waits for its next look, or for a person. Every row named here is
 -- locked by this transaction. No row for a message: it stays unknown.
 WITH verdicts AS MATERIALIZED (

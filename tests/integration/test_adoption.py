@@ -1,5 +1,6 @@
 """A live database is adopted, not stormed: what was due long ago, or is another sender's, waits for a person."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -129,6 +130,29 @@ async def test_the_held_are_counted_and_cancelled_in_pieces(owner: Owner, empty_
     assert owner.execute(noted).fetchone() == (5, "test")
 
 
+async def test_a_hold_of_everything_is_cancelled_with_what_is_due_later(owner: Owner, empty_database: str) -> None:
+    sent_by_another(owner, "1 hour")
+    held_ids = [insert(owner), insert(owner, scheduled_at="tomorrow")]
+    async with adopted(empty_database) as fleet:
+        assert (await held(fleet))[1] == 2
+        assert await adoption.cancel_some(fleet, actor="test", limit=10) == 2
+    assert {status_of(owner, id_) for id_ in held_ids} == {"cancelled"}
+
+
+async def test_what_somebody_has_locked_is_waited_for(owner: Owner, empty_database: str) -> None:
+    old = due(owner, "2 days")
+    async with adopted(empty_database) as fleet:
+        with psycopg.connect(empty_database) as busy:
+            busy.execute("SELECT FROM channel_outbox WHERE id = %s FOR UPDATE", (old,))
+            cancelling = asyncio.create_task(adoption.cancel_some(fleet, actor="test", limit=10))
+            async with asyncio.timeout(20):
+                while owner.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is None:
+                    assert not cancelling.done()
+                    await asyncio.sleep(0.01)
+        assert await cancelling == 1
+    assert status_of(owner, old) == "cancelled"
+
+
 def command(database_url: str, *arguments: str) -> Result:
     environment = {"DATABASE_URL": database_url, "REDIS_URL": "redis://127.0.0.1:1"}
     return CliRunner().invoke(main, ["db", "adopt", *arguments], env=environment)
@@ -146,7 +170,7 @@ def test_a_person_ends_the_hold(owner: Owner, empty_database: str) -> None:
     assert done.exit_code == 0
     assert done.stderr.splitlines() == [
         "held: due more than 24 hours before the fleet adopted this database",
-        "adopted; what was held goes out now",
+        "adopted; what was held goes out when it is due",
     ]
     again = command(empty_database, "--yes")
     assert (again.exit_code, again.stderr) == (4, "fleet: nothing is held\n")

@@ -2,15 +2,19 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from math import inf
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 
 from config.channels import Channel
-from config.database import Pool
+from config.database import Pool, pool
+from config.settings import Settings
 from outbox import claims
+from outbox.migrate.runner import migrate
 from tests.factories import column_of, insert, pause, status_of, travel
-from tests.started import claimed
+from tests.started import claimed, start
 
 
 def ids_of(claim: tuple[UUID, list[str]]) -> set[UUID]:
@@ -101,6 +105,29 @@ async def test_a_paused_channel_and_a_pause_of_everything(ledger: Pool, owner: p
     assert ids_of(await claimed(ledger)) == {email}
 
 
+async def test_a_paused_provider_holds_what_names_none_as_well(ledger: Pool, owner: psycopg.Connection) -> None:
+    insert(owner)
+    other = insert(owner, provider="smtp")
+    pause(owner, "provider:resend")
+
+    assert ids_of(await claimed(ledger)) == {other}
+
+
+@pytest.mark.parametrize("kind", ["everything", "channel", "provider", "workspace", "campaign"])
+async def test_what_the_start_would_put_back_is_not_claimed(ledger: Pool, owner: psycopg.Connection, kind: str) -> None:
+    """For each scope that `fleet.scope_keys` names: held, the claim finds nothing; claimed before, nothing starts."""
+    workspace, campaign = uuid4(), uuid4()
+    insert(owner, workspace_id=workspace, campaign_id=campaign)
+    named = owner.execute("SELECT fleet.scope_keys('email', 'resend', %s, %s)", (workspace, campaign)).fetchone()
+    keys = named[0] if named else []
+    assert len(keys) == 5
+    (key,) = [key for key in keys if key.partition(":")[0] == kind]
+    earlier = await claimed(ledger)
+    pause(owner, key)
+    assert (await start(ledger, claim=earlier)).ids == []
+    assert ids_of(await claimed(ledger)) == set()
+
+
 async def test_a_hold_of_what_was_due_before_lets_the_rest_pass(ledger: Pool, owner: psycopg.Connection) -> None:
     insert(owner, scheduled_at=datetime(2020, 1, 1, tzinfo=UTC))
     recent = insert(owner, scheduled_at=datetime(2024, 1, 1, tzinfo=UTC))
@@ -147,6 +174,17 @@ async def test_next_due(ledger: Pool, owner: psycopg.Connection) -> None:
     assert 590 < wait <= 600
     insert(owner)
     assert (await claims.next_due(ledger) or 1) <= 0
+
+
+@pytest.mark.parametrize(("moment", "wait"), [("infinity", inf), ("-infinity", -inf)])
+async def test_a_message_may_wait_for_ever(
+    server: str, settings: Settings, any_database: str, moment: str, wait: float
+) -> None:
+    migrate(any_database, lambda _line: None)
+    with psycopg.connect(any_database, autocommit=True) as owner:
+        insert(owner, scheduled_at=moment)
+    async with pool(settings, any_database, size=1, process="test") as fleet:
+        assert await claims.next_due(fleet) == wait
 
 
 async def test_a_channel_that_does_not_exist_ends_with_a_sentence(ledger: Pool, owner: psycopg.Connection) -> None:

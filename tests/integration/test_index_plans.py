@@ -2,18 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from outbox.queries import load
+from outbox.search import Filter
 
 ROWS = 1_000_000 if os.environ.get("FULL") == "1" else 150_000
 PAGES_PER_ROW = 30
 """What a claimed row may cost in pages read or changed: its index entries and its two versions, not its table."""
 
 _CLAIMS = load("claims")
+_CLAIM = {"provider": "resend", "limit": 500, "token": uuid4(), "lease_seconds": 60}
 _ROWS = """
     INSERT INTO channel_outbox (workspace_id, channel, recipient_email, payload, status, scheduled_at, priority)
     SELECT md5((i %% 1000)::text)::uuid, (ARRAY['email', 'sms', 'voice'])[1 + i %% 3], 'person@mail.dev', '{}',
@@ -41,9 +44,9 @@ def full(module_database_url: str) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize(
     ("name", "rows", "parameters"),
     [
-        ("claim", 500, {"channel": "email", "limit": 500, "token": uuid4(), "lease_seconds": 60}),
-        ("claim", 0, {"channel": "linkedin", "limit": 500, "token": uuid4(), "lease_seconds": 60}),
-        ("claim", 0, {"channel": "voice", "limit": 500, "token": uuid4(), "lease_seconds": 60}),
+        ("claim", 500, {"channel": "email", **_CLAIM}),
+        ("claim", 0, {"channel": "linkedin", **_CLAIM}),
+        ("claim", 0, {"channel": "voice", **_CLAIM}),
         ("rescue", 0, {"limit": 500}),
         ("next_due", 1, {}),
         ("strangers", 0, {"known": ["email", "sms", "voice"]}),
@@ -64,6 +67,19 @@ def test_it_reads_what_it_takes_and_not_the_table(
     }
     assert plan["Actual Rows"] == rows
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 200 + PAGES_PER_ROW * rows
+
+
+@pytest.mark.parametrize("after", [None, "the last of a page"])
+def test_a_page_of_the_newest_reads_no_more_than_itself(full: psycopg.Connection, after: str | None) -> None:
+    row = full.execute("SELECT id FROM channel_outbox LIMIT 1").fetchone()
+    wanted = {**asdict(Filter()), "limit": 20, "after_id": row[0] if row and after else None, "after_at": None}
+    found = full.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + load("search")["find"], wanted).fetchone()
+    assert found
+    plan = found[0][0]["Plan"]
+
+    assert "fleet_outbox_created" in {node.get("Index Name") for node in nodes(plan)}
+    assert plan["Actual Rows"] == 20
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 200
 
 
 def nodes(plan: dict[str, object]) -> Iterator[dict[str, object]]:

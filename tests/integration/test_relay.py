@@ -13,6 +13,7 @@ from config.channels import Channel
 from config.database import Pool
 from config.settings import Settings, load
 from outbox import claims
+from scheduler import restraint, window
 from scheduler.job_relay import JobRelay
 from scheduler.relay import Pass, Relay
 from scheduler.rescuer import Rescuer
@@ -52,16 +53,25 @@ async def test_bundles_carry_ids_and_a_token_and_nothing_else(
     assert await relay.run_once() == Pass(0, full=False)
 
 
-async def test_a_window_bounds_what_waits_in_redis(ledger: Pool, owner: psycopg.Connection, broker: Broker) -> None:
+async def test_a_window_bounds_what_waits_in_redis(
+    ledger: Pool, owner: psycopg.Connection, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "LARGEST", SMALLEST)
     settings = load({"FLEET_BATCH_SIZE": "2"})
-    for _ in range(SMALLEST * 2 + 5):
+    for _ in range(SMALLEST * 2 + 5):  # the last of them leave room for one bundle
         insert(owner)
     relay = Relay(ledger, broker, settings, [Channel.EMAIL])
 
     assert await relay.run_once() == Pass(SMALLEST * 2, full=True)
-    assert (await relay.run_once()).full
+    assert not (await relay.run_once()).full  # no worker takes from it
     assert len(bundles(broker, "email")) == SMALLEST
     assert broker.client.llen("fleet:wake:email") <= 32
+
+    broker.client.lpop("dramatiq:email", SMALLEST // 2)
+    assert await relay.run_once() == Pass(5, full=False)
+    insert(owner)
+    await relay.run_once()
+    assert await relay.run_once() == Pass(0, full=True)  # a worker was seen taking
 
 
 async def test_what_redis_does_not_take_goes_back(
@@ -73,18 +83,37 @@ async def test_what_redis_does_not_take_goes_back(
     def refuse(_messages: object) -> None:
         raise redis.ConnectionError("gone")
 
+    owner.execute("INSERT INTO job_queue (job_type) VALUES ('cancel_messages')")
     monkeypatch.setattr(broker, "enqueue_all", refuse)
-    assert await relay.run_once() == Pass(0, full=False)
+    for source in (relay, JobRelay(ledger, broker, settings)):
+        with pytest.raises(redis.ConnectionError):
+            await source.run_once()
     assert status_of(owner, id_) == "scheduled"
+    assert owner.execute("SELECT status, lease_token FROM job_queue").fetchone() == ("pending", None)
 
 
 async def test_without_redis_nothing_is_claimed(ledger: Pool, owner: psycopg.Connection, settings: Settings) -> None:
     id_ = insert(owner)
     away = Broker("redis://127.0.0.1:9/0")
 
-    assert await Relay(ledger, away, settings, [Channel.EMAIL]).run_once() == Pass(0, full=True)
-    assert (await JobRelay(ledger, away, settings).run_once()).full
+    for source in (Relay(ledger, away, settings, [Channel.EMAIL]), JobRelay(ledger, away, settings)):
+        with pytest.raises(redis.ConnectionError):
+            await source.run_once()
     assert status_of(owner, id_) == "scheduled"
+
+
+async def test_a_dear_claim_is_followed_by_a_rest(
+    ledger: Pool, owner: psycopg.Connection, broker: Broker, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restraint, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(restraint, "REST_PER_SECOND", 1e9)
+    monkeypatch.setattr(restraint, "LONGEST_REST_SECONDS", 3600.0)
+    relay = Relay(ledger, broker, settings, [Channel.EMAIL])
+
+    insert(owner)
+    assert await relay.run_once() == Pass(1, full=False)
+    insert(owner)
+    assert await relay.run_once() == Pass(0, full=False)
 
 
 async def test_jobs_of_other_runners_are_left_to_them(

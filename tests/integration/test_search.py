@@ -1,13 +1,18 @@
 """Finding, retrying, cancelling; and the picture of the whole."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
 
 from config.channels import Channel
 from config.database import Pool
+from config.moments import EARLIEST, LATEST
 from config.settings import load
+from console.metrics import exposition
 from outbox import presence, search
 from outbox.overview import overview
 from outbox.readiness import NotReady, check
@@ -16,6 +21,9 @@ from outbox.states import Status
 from tests.factories import column_of, insert, pause, status_of
 from tests.started import start
 from workers.lease import Lease
+from workers.runtime import Runtime
+
+from .test_jobs import job, run_all
 
 
 async def found(ledger: Pool, **wanted: object) -> set[UUID]:
@@ -56,6 +64,46 @@ async def test_pages_meet_without_gap_or_overlap(ledger: Pool, owner: psycopg.Co
     assert len(seen) == 10
     assert set(seen) == everything
     assert {id_ async for chunk in search.chunks(ledger, Filter()) for id_ in chunk} == everything
+
+
+ENDLESS = ("infinity", "-infinity", "20000-01-01", "4000-01-01 BC", None)
+
+
+async def test_moments_that_python_cannot_tell_keep_nobody_from_listing(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    for moment in ENDLESS:
+        insert(owner, scheduled_at=moment, created_at=None)
+        insert(owner, scheduled_at="tomorrow", created_at=moment)
+
+    listed = {
+        (one.due_at, one.created_at) for one in await search.find(ledger, Filter(), limit=100) if one.created_at is None
+    }
+    assert len(await found(ledger)) == 2 * len(ENDLESS)
+    assert {due for due, _ in listed} >= {EARLIEST, LATEST}
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3])
+async def test_pages_end_whatever_moment_they_end_on(ledger: Pool, owner: psycopg.Connection, page_size: int) -> None:
+    everything = [insert(owner, scheduled_at="now", created_at=moment) for moment in ENDLESS * 2]
+
+    seen: list[UUID] = []
+    after = None
+    while page := await search.find(ledger, Filter(), limit=page_size, after=after):
+        seen += [one.id for one in page]
+        after = page[-1]
+        assert len(seen) <= len(everything)
+    assert sorted(seen) == sorted(everything)
+
+
+async def test_what_waits_for_ever_can_be_cancelled_and_retried(worker: Runtime, owner: psycopg.Connection) -> None:
+    waiting = [insert(owner, scheduled_at=moment, created_at="infinity") for moment in ENDLESS]
+    failed = [insert(owner, scheduled_at=moment, status="failed", created_at=None) for moment in ENDLESS]
+    for kind, ids in (("cancel_messages", waiting), ("retry_messages", failed)):
+        job(owner, kind, {"ids": [str(id_) for id_ in ids]}, scheduled_at="-infinity")
+    await run_all(worker)
+    assert {status_of(owner, id_) for id_ in waiting} == {"cancelled"}
+    assert {status_of(owner, id_) for id_ in failed} == {"scheduled"}
 
 
 async def test_a_retry_gives_a_fresh_budget(ledger: Pool, owner: psycopg.Connection) -> None:
@@ -115,10 +163,54 @@ async def test_the_overview(ledger: Pool, owner: psycopg.Connection) -> None:
     assert email.statuses == {"sent": 1}
     assert seen.channels["sms"].statuses == {"sending": 1}
     assert seen.strays == ["misspelt", "(empty)"]
+    assert (email.held, seen.channels["sms"].held) == (0, 0)
     assert [hold.scope for hold in seen.holds] == ["channel:voice"]
     assert seen.job_workers == 1
     await presence.leave(ledger, here.id)
     assert (await overview(ledger)).channels["email"].workers == 0
+
+
+async def test_what_is_held_is_not_due(ledger: Pool, owner: psycopg.Connection) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=3)
+    paused, hour = uuid4(), timedelta(hours=1)
+    pause(owner, f"workspace:{paused}")
+    pause(owner, "provider:twilio")
+    pause(owner, "everything", kind="adoption", due_before=long_ago + hour)
+    for columns in ({"workspace_id": paused}, {"scheduled_at": long_ago}, {"scheduled_at": "-infinity"}):
+        insert(owner, **columns)
+    insert(owner, scheduled_at=datetime.now(UTC) - hour)
+    insert(owner, "sms", scheduled_at=datetime.now(UTC) - hour)
+    insert(owner, "linkedin", scheduled_at=datetime.now(UTC) - hour)
+
+    seen = (await overview(ledger)).channels
+
+    assert (seen["email"].due, seen["email"].held) == (1, 3)
+    assert 3600 <= seen["email"].oldest_due_seconds < 3700
+    for channel in ("sms", "linkedin"):
+        assert (seen[channel].due, seen[channel].held, seen[channel].oldest_due_seconds) == (0, 1, 0.0)
+
+
+async def test_a_channel_that_somebody_made_up_is_no_label(ledger: Pool, owner: psycopg.Connection) -> None:
+    for channel in ("fax", "pigeon", "email"):
+        insert(owner, channel, status="sent")
+
+    figures = exposition(await overview(ledger), {}).decode()
+
+    assert 'fleet_outbox_messages{channel="other",state="sent"} 2.0' in figures
+    assert 'fleet_outbox_messages{channel="email",state="sent"} 1.0' in figures
+    assert "fax" not in figures
+    assert "pigeon" not in figures
+
+
+async def test_a_role_that_is_no_member_is_told_what_to_run(database_url: str, owner: psycopg.Connection) -> None:
+    name = f"Stranger {uuid4().hex[:8]}"
+    owner.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(name)))
+    url = f"{database_url}&user={quote(name)}" if "?" in database_url else f"{database_url}?user={quote(name)}"
+    try:
+        with pytest.raises(NotReady, match=f'GRANT fleet TO "{name}"'):
+            await check(load({}), url)
+    finally:
+        owner.execute(SQL("DROP ROLE {}").format(Identifier(name)))
 
 
 async def test_readiness(servers: object, database_url: str, empty_database: str) -> None:

@@ -70,6 +70,12 @@ def test_compose_runs_what_the_procfile_runs(name: str) -> None:
     assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
+def test_compose_lets_the_owners_servers_win() -> None:
+    """What stands in `environment` beats .env, so it may only be a default."""
+    for name, value in COMPOSE["x-fleet"]["environment"].items():
+        assert value.startswith(f"${{{name}:-"), name
+
+
 def test_compose_names_the_versions_we_test_on() -> None:
     assert COMPOSE["services"]["postgres"]["image"] == "postgres:17"
     assert all("healthcheck" in COMPOSE["services"][server] for server in ("postgres", "redis"))

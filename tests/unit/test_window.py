@@ -1,6 +1,6 @@
 """The window follows what the workers take."""
 
-from scheduler.window import LARGEST, SMALLEST, Window
+from scheduler.window import DRAINS_SECONDS, LARGEST, SMALLEST, Window
 
 
 class Clock:
@@ -49,3 +49,15 @@ def test_bundles_of_another_relay_are_no_negative_speed() -> None:
     clock.now += 1
     assert window.room(500) == 0
     assert window.size == SMALLEST
+
+
+def test_it_drains_for_a_moment_after_a_worker_took_a_bundle() -> None:
+    clock = Clock()
+    window = Window(clock)
+    window.added(window.room(0))
+    seen = [window.drains]
+    for waiting, seconds in ((SMALLEST, 0.1), (SMALLEST - 1, 0.1), (SMALLEST - 1, 2 * DRAINS_SECONDS)):
+        clock.now += seconds
+        window.room(waiting)
+        seen.append(window.drains)
+    assert seen == [False, False, True, False]
