@@ -26,7 +26,10 @@ WITH due AS MATERIALIZED (
           AND NOT EXISTS (
               SELECT
               FROM fleet.pauses p
-              WHERE p.scope_key IN ('provider:' || o.provider, 'workspace:' || coalesce(o.workspace_id, o.tenant_id), 'campaign:' || o.campaign_id)
+              WHERE p.scope_key IN (
+                  'provider:' || o.provider, 'workspace:' || coalesce(o.workspace_id, o.tenant_id), 'campaign:' || o.campaign_id,
+                  'workspace:' || coalesce(o.workspace_id, o.tenant_id) || ' campaign:' || o.campaign_id
+              )
                 AND (p.until IS NULL OR p.until > fleet.now())
                 AND (p.due_before IS NULL OR coalesce(o.scheduled_at, o.created_at) < p.due_before)
           )

@@ -9,7 +9,7 @@ from outbox.states import FINAL, STATUSES, TRANSITIONS, Status
 from tests.conftest import ROOT
 
 PICTURE = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
-SQL_FILES = ("claims", "starts", "batches", "search", "adoption")
+SQL_FILES = ("claims", "starts", "batches", "search", "adoption", "cancellation")
 
 
 def test_nothing_leaves_a_final_status() -> None:
