@@ -64,6 +64,16 @@ def travel(owner: psycopg.Connection, seconds: float) -> None:
     )
 
 
+def freeze(owner: psycopg.Connection, moment: datetime) -> None:
+    """Let the ledger's clock stand still at `moment`."""
+    owner.execute(
+        sql.SQL(
+            "CREATE OR REPLACE FUNCTION fleet.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE "
+            "AS $$ SELECT timestamptz {} $$"
+        ).format(sql.Literal(moment.isoformat()))
+    )
+
+
 def attempts_of(owner: psycopg.Connection, id_: UUID) -> list[tuple[int, str, bool]]:
     """(number, outcome, counted) of each attempt."""
     return owner.execute(
