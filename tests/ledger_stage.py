@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg.errors import InsufficientPrivilege
 
 from config.database import Pool
@@ -70,6 +70,11 @@ class Stage(RuleBasedStateMachine):
 
     # The platform
 
+    @initialize()
+    def begin(self) -> None:
+        for number, channel in enumerate(("email", "email", "email", "sms", "sms")):
+            self.insert(channel, WORKSPACES[number % 2], expires=False, in_campaign=number % 3 == 0)
+
     @precondition(lambda self: len(self.before.messages) < MESSAGES)
     @rule(channel=channels, workspace=st.sampled_from(WORKSPACES), expires=st.booleans(), in_campaign=st.booleans())
     def insert(self, channel: str, workspace: UUID, expires: bool, in_campaign: bool) -> None:
@@ -84,12 +89,13 @@ class Stage(RuleBasedStateMachine):
             campaign_id=CAMPAIGN if in_campaign else None,
         )
 
-    @rule(workspace=st.sampled_from(WORKSPACES), channel=channels)
-    def suppress(self, workspace: UUID, channel: str) -> None:
+    @rule(workspace=st.sampled_from([None, *WORKSPACES]), channel=channels)
+    def suppress_or_forgive(self, workspace: UUID | None, channel: str) -> None:
         self.world.owner.execute("DELETE FROM fleet.suppressions")
-        suppress(self.world.owner, workspace, ADDRESSES[channel], channel=channel)
+        if workspace:
+            suppress(self.world.owner, workspace, ADDRESSES[channel], channel=channel)
 
-    @rule(scope=st.sampled_from([f"campaign:{CAMPAIGN}", "channel:sms", None]))
+    @rule(scope=st.sampled_from([None, None, f"campaign:{CAMPAIGN}", "channel:sms"]))
     def pause_or_resume(self, scope: str | None) -> None:
         self.world.owner.execute("DELETE FROM fleet.pauses")
         if scope:
@@ -109,6 +115,7 @@ class Stage(RuleBasedStateMachine):
 
     # People
 
+    @precondition(lambda self: self.before.having("failed"))
     @rule()
     def retry(self) -> None:
         failed = self.before.having("failed")

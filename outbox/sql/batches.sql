@@ -118,11 +118,21 @@ SELECT t.provider, t.account, t.account_tenant_id, t.member_ids, t.body, t.repla
 FROM taken t
 
 -- name: postpone_replay
--- Gives a replay back untried. No row: it is another's by now.
-UPDATE fleet.batches b
-SET lease_token = NULL, lease_expires_at = fleet.now() + make_interval(secs => %(delay_seconds)s)
-WHERE b.send_key = ANY (%(send_keys)s::uuid[]) AND b.lease_token = %(token)s
-RETURNING b.send_key
+-- Gives a replay back untried. A request that was counted when the worker took the replay over was not made, so its
+-- number is free again. No row: it is another's by now.
+WITH given AS (
+    UPDATE fleet.batches b
+    SET lease_token = NULL, lease_expires_at = fleet.now() + make_interval(secs => %(delay_seconds)s)
+    WHERE b.send_key = ANY (%(send_keys)s::uuid[]) AND b.lease_token = %(token)s
+    RETURNING b.send_key, b.member_ids
+),
+uncounted AS (
+    UPDATE public.channel_outbox o
+    SET attempts = (SELECT count(*) FROM fleet.attempts a WHERE a.message_id = o.id), updated_at = fleet.now()
+    FROM given g
+    WHERE o.id = ANY (g.member_ids) AND o.status = 'unknown' AND o.send_key = g.send_key
+)
+SELECT g.send_key FROM given g
 
 -- name: withdraw_replay
 -- Gives a replay back that was begun and whose request was never made. No row: it is another's by now.

@@ -153,6 +153,23 @@ async def test_a_replay_given_back_is_due_later(ledger: Pool, owner: psycopg.Con
     assert len(await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10)) == 1
 
 
+async def test_a_replay_that_was_begun_and_given_back_leaves_no_gap_in_the_numbers(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    id_ = insert(owner)
+    started = await start(ledger)
+    travel(owner, DEAD)
+    await expire(ledger)
+    _, begun = await replay(ledger, started)
+    await batches.postpone_replays(ledger, [begun.send_key], begun.lease, delay_seconds=0)
+    assert column_of(owner, id_, "attempts") == 1
+
+    _, again = await replay(ledger, started)
+    await settle(ledger, [again.settlement(id_)], [Ended(again.send_key, again.lease)], worker="test")
+
+    assert attempts_of(owner, id_) == [(1, "unknown", True), (2, "accepted", True)]
+
+
 async def test_after_a_day_the_vendor_may_have_forgotten_the_key(ledger: Pool, owner: psycopg.Connection) -> None:
     id_ = insert(owner)
     started = await start(ledger)

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, consumes, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, consumes, multiple, precondition, rule, run_state_machine_as_test
 
 from config.channels import Channel
 from config.database import Pool, pool
@@ -47,6 +47,7 @@ class LedgerMachine(Stage):
 
     # Relays
 
+    @precondition(lambda self: self.before.having("scheduled"))
     @rule(target=taken, channel=channels, limit=st.integers(1, MESSAGES))
     def claim(self, channel: str, limit: int) -> tuple[UUID, str, list[str]]:
         token = self.new_id()
@@ -69,6 +70,7 @@ class LedgerMachine(Stage):
         token, channel, ids = claim
         return Reading(token, channel, self.do(starts.read(self.world.pool, Channel(channel), ids, token)))
 
+    @precondition(lambda self: self.before.having("scheduled"))
     @rule(target=flights, channel=channels)
     def claim_and_start(self, channel: str) -> Any:
         reading = self.read(self.claim(channel, MESSAGES))
@@ -166,11 +168,13 @@ class LedgerMachine(Stage):
 
     # The rescuer, and the replays that it asks for
 
+    @precondition(lambda self: self.before.having("queued"))
     @rule()
     def rescue(self) -> None:
         dead = {id_ for id_ in self.before.having("queued") if self.before.messages[id_]["lease_expires_at"] < self.now}
         assert self.do(claims.rescue(self.world.pool, limit=100)) == len(dead)
 
+    @precondition(lambda self: self.before.batches)
     @rule()
     def expire(self) -> None:
         found = self.do(batches.expire(self.world.pool, ["resend"], margin_seconds=MARGIN_SECONDS, limit=100))
@@ -182,6 +186,7 @@ class LedgerMachine(Stage):
         assert {one.send_key for one in found} == dead
         assert {one.send_key: one.unknown for one in found} == {key: len(self.before.open_members(key)) for key in dead}
 
+    @precondition(lambda self: self.before.batches)
     @rule(target=replays)
     def claim_replays(self) -> Any:
         token = self.new_id()
@@ -205,12 +210,24 @@ class LedgerMachine(Stage):
         carried, until = frozenset(found.member_ids), self.in_seconds(LEASE_SECONDS)
         return Flight(send_key, lease, IDEMPOTENT, members, carried, until, tainted=True)
 
+    @precondition(lambda self: self.before.batches)
+    @rule(target=flights)
+    def die_and_be_replayed(self) -> Any:
+        """What alone is a rare order of four steps."""
+        self.time_passes(LEASE_SECONDS + 2 * MARGIN_SECONDS)
+        self.expire()
+        claimed = self.do(batches.claim_replays(self.world.pool, self.new_id(), lease_seconds=LEASE_SECONDS, limit=1))
+        self.before = Ledger.read(self.world.owner)
+        keys = [UUID(key) for key, _ in claimed]
+        return self.begin_replay((keys[0], self.before.batches[keys[0]]["lease_token"])) if keys else multiple()
+
     @rule(flight=consumes(flights))
     def postpone_replay(self, flight: Flight) -> None:
         """Its account cannot send: the worker gives it back untried."""
         if flight.tainted and not flight.answers and not flight.decided:
             self.do(batches.postpone_replays(self.world.pool, [flight.send_key], flight.lease, delay_seconds=1.0))
 
+    @precondition(lambda self: self.before.batches)
     @rule()
     def close_old(self) -> None:
         self.do(batches.close_old(self.world.pool))
