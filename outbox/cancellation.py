@@ -4,7 +4,9 @@ Owns the order of these steps. When `cancel` returns, no request of the scope is
 replays of what it counts as unknown. Refuses to speak with vendors: what was started is theirs, or unknown.
 
 A message that is inserted while the mark stands is held by it and stays scheduled: once the mark is lifted it is sent
-like any other. A cancel that dies leaves its mark, with who and why; running it again finishes.
+like any other. One that is unknown may yet be completed by a replay, which is the same send as its start, but it gets
+no new attempt by itself: its time is over (`expires_at`). A cancel that dies leaves its mark, with who and why; running
+it again finishes.
 """
 
 from collections.abc import Awaitable, Callable
@@ -117,6 +119,7 @@ async def _sending(pool: Pool, scope: Scope) -> int:
 
 
 async def _lift(pool: Pool, order: Order, marked_at: datetime, cancelled: int) -> Cancelled:
+    await run(pool, _SQL["end"], **order.scope.parameters())
     beyond = await run(pool, _SQL["beyond"], **order.scope.parameters(), marked_at=marked_at)
     ended = Cancelled(cancelled, *beyond[0])
     await run(

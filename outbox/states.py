@@ -56,7 +56,8 @@ TRANSITIONS: dict[tuple[Status, Status], str] = {
     (Status.SENDING, Status.FAILED): "settle: rejected or exhausted",
     (Status.SENDING, Status.SCHEDULED): "settle: later or halted",
     (Status.SENDING, Status.UNKNOWN): "settle: unknown, or the batch's lease ran out",
-    (Status.UNKNOWN, Status.SENT): "settle of a replay: accepted",
+    (Status.UNKNOWN, Status.SENT): "settle of a replay: accepted, the vendor's record, or a person: it arrived",
+    (Status.UNKNOWN, Status.SCHEDULED): "the vendor's record shows no trace of it, or a person: send it again",
     (Status.UNKNOWN, Status.FAILED): "settle of a replay: rejected",
     (Status.FAILED, Status.SCHEDULED): "retry by a person",
 }

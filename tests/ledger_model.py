@@ -17,6 +17,9 @@ OPEN = ("sending", "unknown")
 NOT_ACCEPTED = {Status.SCHEDULED, Status.QUEUED, Status.FAILED, Status.CANCELLED, Status.SUPPRESSED}
 """Statuses that say that no vendor has the message."""
 
+RESOLVED_LATER = {"resolution": None, "resolved_at": None, "resolved_by": None}
+"""What is written into an attempt whose unknown outcome finds its end."""
+
 Row = dict[str, Any]
 
 
@@ -100,18 +103,21 @@ class Ledger:
         return {id_ for id_, row in rows.items() if row["status"] in OPEN and row["send_key"] == send_key}
 
     def settled_under(self, flight: Flight) -> set[UUID]:
-        """Whom may this flight settle? Nobody, where the lease of its batch is another's."""
+        """Whom may this flight settle? Nobody twice, and nobody where the lease of its batch is another's."""
         batch = self.batches.get(flight.send_key)
-        return self.open_members(flight.send_key) if batch and batch["lease_token"] == flight.lease else set()
+        if batch is None or batch["lease_token"] != flight.lease:
+            return set()
+        closed = {id_ for id_, number in self.attempts if self.messages[id_]["attempts"] == number}
+        return self.open_members(flight.send_key) - closed
 
 
 def check_step(before: Ledger, after: Ledger) -> None:
-    """Nothing goes a way that is not listed, and nothing that was written of an attempt changes."""
+    """Nothing goes a way that is not listed, and nothing that was written of an attempt changes but its resolution."""
     for id_, row in before.messages.items():
         way = Status(row["status"]), Status(after.messages[id_]["status"])
         assert way[0] is way[1] or way in TRANSITIONS, way
     for key, attempt in before.attempts.items():
-        assert after.attempts[key] == attempt
+        assert {**after.attempts[key], **RESOLVED_LATER} == {**attempt, **RESOLVED_LATER}
 
 
 def check(ledger: Ledger, vendor: Vendor, started: dict[UUID, frozenset[UUID]]) -> None:
@@ -134,7 +140,8 @@ def _check_numbers(ledger: Ledger, id_: UUID, row: Row) -> None:
     batch = ledger.batches.get(row["send_key"])
     if row["status"] == "sending":
         assert row["attempts"] == len(numbers) + 1
-    elif row["status"] == "unknown" and batch and batch["lease_token"]:
+    elif row["status"] == "sent" or (row["status"] == "unknown" and batch and batch["lease_token"]):
+        # A replay is under way, or was when proof came: then its answer is no settlement any more.
         assert row["attempts"] - len(numbers) in (0, 1)
     else:
         assert row["attempts"] == len(numbers)

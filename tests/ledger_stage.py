@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from psycopg.errors import InsufficientPrivilege
 
 from config.database import Pool
-from outbox import cancellation, search
+from outbox import cancellation, search, unknowns
 from outbox.batches import REPLAY_WINDOW_SECONDS
 from outbox.cancellation import Order, Progress
 from outbox.scopes import Scope
@@ -29,8 +29,10 @@ from tests.ledger_model import Ledger, Vendor, check, check_step
 MESSAGES = 10
 WORKSPACES, CAMPAIGN = (uuid4(), uuid4()), uuid4()
 PROVIDERS = {"email": "resend", "sms": "twilio"}
-ADDRESSES = {"email": "delivered@resend.dev", "sms": "+14155550100"}
-TABLES = "channel_outbox, fleet.attempts, fleet.batches, fleet.promises, fleet.pauses, fleet.suppressions"
+ADDRESSES = {"email": ("delivered@resend.dev", "delivered+1@resend.dev"), "sms": ("+14155550100", "+14155550101")}
+TABLES = (
+    "channel_outbox, fleet.attempts, fleet.batches, fleet.unknowns, fleet.promises, fleet.pauses, fleet.suppressions"
+)
 
 _Result = TypeVar("_Result")
 channels = st.sampled_from(list(PROVIDERS))
@@ -51,6 +53,7 @@ class Stage(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.ids = count(1)
+        self.addresses: dict[UUID, str] = {}
         self.vendor = Vendor()
         self.started: dict[UUID, frozenset[UUID]] = {}
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
@@ -78,10 +81,13 @@ class Stage(RuleBasedStateMachine):
     @precondition(lambda self: len(self.before.messages) < MESSAGES)
     @rule(channel=channels, workspace=st.sampled_from(WORKSPACES), expires=st.booleans(), in_campaign=st.booleans())
     def insert(self, channel: str, workspace: UUID, expires: bool, in_campaign: bool) -> None:
+        id_ = self.new_id()
+        address = self.addresses[id_] = ADDRESSES[channel][id_.int % 2]
         insert(
             self.world.owner,
             channel,
-            id=self.new_id(),
+            id=id_,
+            **{"recipient_email" if channel == "email" else "recipient_phone": address},
             workspace_id=workspace,
             created_at=self.now,
             scheduled_at=self.now,
@@ -93,7 +99,8 @@ class Stage(RuleBasedStateMachine):
     def suppress_or_forgive(self, workspace: UUID | None, channel: str) -> None:
         self.world.owner.execute("DELETE FROM fleet.suppressions")
         if workspace:
-            suppress(self.world.owner, workspace, ADDRESSES[channel], channel=channel)
+            for address in ADDRESSES[channel]:
+                suppress(self.world.owner, workspace, address, channel=channel)
 
     @rule(scope=st.sampled_from([None, None, f"campaign:{CAMPAIGN}", "channel:sms"]))
     def pause_or_resume(self, scope: str | None) -> None:
@@ -120,6 +127,18 @@ class Stage(RuleBasedStateMachine):
     def retry(self) -> None:
         failed = self.before.having("failed")
         assert self.do(search.retry(self.world.pool, sorted(self.before.messages), actor="test")) == failed
+
+    @precondition(lambda self: self.before.having("unknown"))
+    @rule(data=st.data())
+    def decide(self, data: st.DataObject) -> None:
+        """A person who asked the vendor about an unknown message. What is being replayed is not sent again."""
+        id_ = data.draw(st.sampled_from(sorted(self.before.having("unknown"))))
+        if self.vendor.accepted[id_]:
+            assert self.do(unknowns.arrived(self.world.pool, [id_], actor="test")) == {id_}
+        else:
+            batch = self.before.batches.get(self.before.messages[id_]["send_key"])
+            expected = set() if batch and batch["lease_token"] else {id_}
+            assert self.do(unknowns.send_again(self.world.pool, [id_], actor="test")) == expected
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:

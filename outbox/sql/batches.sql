@@ -11,11 +11,17 @@ RETURNING b.send_key::text
 
 -- name: expire
 -- A batch's lease ran out: its worker died, or is as good as dead. What it had not settled is unknown, and its attempt
--- is closed so. Where the vendor honours the key, the batch waits for its replay; otherwise it goes. No row: every
--- batch is alive.
+-- is closed so. Where the vendor honours the key, the batch waits for its replay; otherwise it goes. So does one whose
+-- worker died between two halves of a settlement: members that were refused may be scheduled again, and a replay would
+-- carry them as well. No row: every batch is alive.
 WITH dead AS MATERIALIZED (
     SELECT b.*, b.provider = ANY (%(idempotent)s::text[]) AND b.body IS NOT NULL
-        AND b.first_sent_at > fleet.now() - make_interval(secs => %(replay_seconds)s) AS replayable
+        AND b.first_sent_at > fleet.now() - make_interval(secs => %(replay_seconds)s)
+        AND NOT EXISTS (
+            SELECT
+            FROM fleet.attempts a
+            WHERE a.message_id = ANY (b.member_ids) AND a.send_key = b.send_key AND a.outcome NOT IN ('accepted', 'unknown')
+        ) AS replayable
     FROM fleet.batches b
     WHERE b.lease_token IS NOT NULL AND b.lease_expires_at < fleet.now() - make_interval(secs => %(margin_seconds)s)
     ORDER BY b.send_key
@@ -118,21 +124,11 @@ SELECT t.provider, t.account, t.account_tenant_id, t.member_ids, t.body, t.repla
 FROM taken t
 
 -- name: postpone_replay
--- Gives a replay back untried. A request that was counted when the worker took the replay over was not made, so its
--- number is free again. No row: it is another's by now.
-WITH given AS (
-    UPDATE fleet.batches b
-    SET lease_token = NULL, lease_expires_at = fleet.now() + make_interval(secs => %(delay_seconds)s)
-    WHERE b.send_key = ANY (%(send_keys)s::uuid[]) AND b.lease_token = %(token)s
-    RETURNING b.send_key, b.member_ids
-),
-uncounted AS (
-    UPDATE public.channel_outbox o
-    SET attempts = (SELECT count(*) FROM fleet.attempts a WHERE a.message_id = o.id), updated_at = fleet.now()
-    FROM given g
-    WHERE o.id = ANY (g.member_ids) AND o.status = 'unknown' AND o.send_key = g.send_key
-)
-SELECT g.send_key FROM given g
+-- Gives a replay back untried. No row: it is another's by now.
+UPDATE fleet.batches b
+SET lease_token = NULL, lease_expires_at = fleet.now() + make_interval(secs => %(delay_seconds)s)
+WHERE b.send_key = ANY (%(send_keys)s::uuid[]) AND b.lease_token = %(token)s
+RETURNING b.send_key
 
 -- name: withdraw_replay
 -- Gives a replay back that was begun and whose request was never made. No row: it is another's by now.

@@ -73,6 +73,26 @@ WHERE o.status = 'sending'
       coalesce(o.workspace_id, o.tenant_id), o.campaign_id
   ))
 
+-- name: end
+-- What is unknown is not tried again after the cancel, also where the vendor's record shows no trace of it: its time is
+-- over. Proof that it was accepted still counts. No row: nothing of the scope is unknown.
+WITH unresolved AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    WHERE o.status IN ('sending', 'unknown')
+      AND (%(campaign_id)s::uuid IS NULL OR o.campaign_id = %(campaign_id)s::uuid)
+      AND %(scope_key)s = ANY (fleet.scope_keys(
+          o.channel::text, coalesce(o.provider::text, %(default_providers)s::jsonb ->> o.channel::text),
+          coalesce(o.workspace_id, o.tenant_id), o.campaign_id
+      ))
+    ORDER BY o.id
+    FOR UPDATE OF o
+)
+UPDATE public.channel_outbox o
+SET expires_at = least(o.expires_at, fleet.now()), updated_at = fleet.now()
+WHERE o.id = ANY (ARRAY(SELECT u.id FROM unresolved u)) AND o.status IN ('sending', 'unknown')
+RETURNING o.id
+
 -- name: beyond
 -- What the cancel came too late for: accepted by a vendor since the mark, and unknown. What is sending by now has lost
 -- its lease, and is unknown as soon as the rescuer comes.

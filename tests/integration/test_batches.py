@@ -74,6 +74,20 @@ async def test_the_dead_workers_answer_changes_nothing_any_more(ledger: Pool, ow
     assert owner.execute("SELECT count(*) FROM fleet.batches").fetchone() == (1,)
 
 
+async def test_a_batch_is_not_replayed_for_those_that_may_be_scheduled_again(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    """Its worker died between two halves of a settlement: the request was refused, and only one half knows it."""
+    refused, unknown = sorted(insert(owner) for _ in range(2))
+    started = await start(ledger)
+    await settle(ledger, [started.settlement(refused, Status.SCHEDULED)], [], worker="test")
+    travel(owner, DEAD)
+
+    assert await expire(ledger) == [batches.Expired(started.send_key, False, 1)]
+
+    assert (status_of(owner, refused), status_of(owner, unknown)) == ("scheduled", "unknown")
+
+
 async def test_a_dead_batch_of_another_vendor_is_unknown_and_ends(ledger: Pool, owner: psycopg.Connection) -> None:
     settled, lost = insert(owner, "sms"), insert(owner, "sms")
     started = await start(ledger, Channel.SMS, provider="twilio", body=None)
@@ -151,23 +165,6 @@ async def test_a_replay_given_back_is_due_later(ledger: Pool, owner: psycopg.Con
     assert await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10) == []
     travel(owner, DEAD + 31)
     assert len(await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10)) == 1
-
-
-async def test_a_replay_that_was_begun_and_given_back_leaves_no_gap_in_the_numbers(
-    ledger: Pool, owner: psycopg.Connection
-) -> None:
-    id_ = insert(owner)
-    started = await start(ledger)
-    travel(owner, DEAD)
-    await expire(ledger)
-    _, begun = await replay(ledger, started)
-    await batches.postpone_replays(ledger, [begun.send_key], begun.lease, delay_seconds=0)
-    assert column_of(owner, id_, "attempts") == 1
-
-    _, again = await replay(ledger, started)
-    await settle(ledger, [again.settlement(id_)], [Ended(again.send_key, again.lease)], worker="test")
-
-    assert attempts_of(owner, id_) == [(1, "unknown", True), (2, "accepted", True)]
 
 
 async def test_after_a_day_the_vendor_may_have_forgotten_the_key(ledger: Pool, owner: psycopg.Connection) -> None:

@@ -231,8 +231,8 @@ async def test_it_waits_for_a_start_that_saw_no_mark_and_leaves_the_message_to_i
         )
         await starting.execute(
             "INSERT INTO fleet.batches (send_key, channel, provider, account, account_tenant_id, member_ids, "
-            "first_sent_at, lease_token, lease_expires_at) "
-            "VALUES (%s, 'email', 'resend', '', gen_random_uuid(), %s, "
+            "addresses, first_sent_at, lease_token, lease_expires_at) "
+            "VALUES (%s, 'email', 'resend', '', gen_random_uuid(), %s, ARRAY[''], "
             "now(), %s, now() + interval '60 s')",
             (flight.send_key, [id_], flight.lease),
         )

@@ -22,6 +22,10 @@ from tests.mutants.guards import GUARDS
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 
 
+class NotRun(Exception):
+    """The tests ended without a verdict: an error of collection, or before the first test."""
+
+
 def main(names: Sequence[str]) -> int:
     """Run the mutants of these names, or all; print a table and return how it ended."""
     chosen = [mutant for mutant in GUARDS if not names or mutant.name in names]
@@ -42,13 +46,17 @@ def main(names: Sequence[str]) -> int:
 def _killed(mutant: Mutant, environment: dict[str, str]) -> bool:
     began = time.monotonic()
     with tree(ROOT, mutant) as copy:
-        killer = _failing(copy, mutant.tests, environment)
+        try:
+            killer = _failing(copy, mutant.tests, environment)
+        except NotRun as why:
+            print(why)
+            killer = None
     print(f"{mutant.name:<58} {killer or 'SURVIVED'}  {time.monotonic() - began:.0f} s", flush=True)
     return killer is not None
 
 
 def _failing(root: Path, tests: Iterable[str], environment: dict[str, str]) -> str | None:
-    """Run tests in a tree; return the first that fails. Raises RuntimeError where they could not be run."""
+    """Run tests in a tree; return the first that fails. Raises NotRun."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     ended = subprocess.run(
         command, cwd=root, env={**environment, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
@@ -56,7 +64,7 @@ def _failing(root: Path, tests: Iterable[str], environment: dict[str, str]) -> s
     if failed := _FAILED.search(ended.stdout):
         return failed.group(1)
     if ended.returncode != 0:
-        raise RuntimeError(f"pytest ended with {ended.returncode}:\n{ended.stdout[-4000:]}{ended.stderr[-2000:]}")
+        raise NotRun(f"pytest ended with {ended.returncode}:\n{ended.stdout[-4000:]}{ended.stderr[-2000:]}")
     return None
 
 

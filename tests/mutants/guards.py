@@ -129,7 +129,13 @@ GUARDS = (
     ),
     Mutant(
         "a vendor's answer poisons its neighbours",
-        (Change("outbox/settlements.py", '_POISON = ("22", "23", "54")', "_POISON = ()"),),
+        (
+            Change(
+                "outbox/settlements.py",
+                "        if len(settlements) <= 1:\n            return await _without(",
+                "        raise\n        if len(settlements) <= 1:\n            return await _without(",
+            ),
+        ),
         (_OF_SETTLEMENTS,),
     ),
     Mutant(
@@ -147,6 +153,11 @@ GUARDS = (
                 "WHERE b.lease_token IS NOT NULL AND %(margin_seconds)s > 0",
             ),
         ),
+        (_OF_BATCHES, _MACHINE),
+    ),
+    Mutant(
+        "a replay carries what may be scheduled again",
+        (Change(_BATCHES, "AND a.outcome NOT IN ('accepted', 'unknown')", "AND a.outcome IS NULL"),),
         (_OF_BATCHES, _MACHINE),
     ),
     Mutant(
