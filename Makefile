@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full check lint format types imports coverage bench up lock clean
+.PHONY: help setup demo test test-full mutants check lint format types imports coverage bench up lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: setup ## all tests, long ones in their short form
 
 test-full: setup ## all tests, long ones whole (100 kills, a million rows): many minutes
 	@FULL=1 PYTHONPATH=. $(BIN)/python -m pytest -q $(ARGS)
+
+mutants: setup ## take each guard away in a copy of the tree: a test must notice (minutes)
+	@PYTHONPATH=. $(BIN)/python -m tests.mutants
 
 check: lint types imports test ## what CI runs: format, lint, types, imports, tests
 

@@ -106,6 +106,6 @@ async def retry(pool: Pool, ids: Sequence[UUID], *, actor: str, before: datetime
     return {row[0] for row in rows}
 
 
-async def cancel(pool: Pool, ids: Sequence[UUID], *, actor: str) -> set[UUID]:
+async def cancel(pool: Pool, ids: Sequence[UUID], *, actor: str, reason: str | None = None) -> set[UUID]:
     """Take messages back that were not started; return which were. scheduled, queued → cancelled."""
-    return {row[0] for row in await run(pool, _SQL["cancel"], ids=list(ids), actor=actor)}
+    return {row[0] for row in await run(pool, _SQL["cancel"], ids=list(ids), actor=actor, reason=reason)}

@@ -1,5 +1,6 @@
 """Rows as the platform inserts them: its own columns, by plain SQL."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -63,6 +64,16 @@ def travel(owner: psycopg.Connection, seconds: float) -> None:
     )
 
 
+def freeze(owner: psycopg.Connection, moment: datetime) -> None:
+    """Let the ledger's clock stand still at `moment`."""
+    owner.execute(
+        sql.SQL(
+            "CREATE OR REPLACE FUNCTION fleet.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE "
+            "AS $$ SELECT timestamptz {} $$"
+        ).format(sql.Literal(moment.isoformat()))
+    )
+
+
 def attempts_of(owner: psycopg.Connection, id_: UUID) -> list[tuple[int, str, bool]]:
     """(number, outcome, counted) of each attempt."""
     return owner.execute(
@@ -78,4 +89,20 @@ def pause(owner: psycopg.Connection, scope_key: str, **columns: Any) -> None:
             sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))
         ),
         values,
+    )
+
+
+def suppress(
+    owner: psycopg.Connection,
+    workspace: UUID,
+    address: str,
+    *,
+    channel: str = "email",
+    expires_at: datetime | None = None,
+) -> None:
+    """Suppress an address."""
+    owner.execute(
+        "INSERT INTO fleet.suppressions (workspace_id, channel, address, reason, source, expires_at)"
+        " VALUES (%s, %s, %s, '', 'test', %s)",
+        (workspace, channel, address, expires_at),
     )

@@ -4,8 +4,9 @@ Each takes the job and a `Context` to work with and returns its result, which be
 `BadJob` where the payload cannot be understood.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,10 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.channels import Channel
 from config.database import Pool
-from outbox import search
+from outbox import cancellation, search
+from outbox.cancellation import Order, Progress
 from outbox.jobs import Job
+from outbox.scopes import Scope
 from outbox.search import Filter
 from outbox.states import Status
+
+LOOK_SECONDS = 1.0
+"""How often a job that cancels a scope looks whether any of it is still being sent; each look renews its lease."""
 
 
 class BadJob(Exception):
@@ -60,12 +66,25 @@ async def retry_messages(job: Job, context: Context) -> dict[str, int]:
 
 
 async def cancel_messages(job: Job, context: Context) -> dict[str, int]:
-    """Take back the messages that match and were not started."""
+    """Take back the messages that match and were not started; a whole scope with a mark (`outbox.cancellation`)."""
     wanted, cancelled = _filter(job, (Status.SCHEDULED, Status.QUEUED)), 0
+    scope = Scope.of(wanted)
+    if scope is not None:
+        return await _cancel_scope(job, context, scope)
     async for ids in search.chunks(context.pool, wanted):
         cancelled += len(await search.cancel(context.pool, ids, actor=f"job {job.id}"))
         await context.report({"cancelled": cancelled})
     return {"cancelled": cancelled}
+
+
+async def _cancel_scope(job: Job, context: Context, scope: Scope) -> dict[str, int]:
+    async def between(progress: Progress) -> None:
+        await context.report(asdict(progress))
+        if progress.sending:
+            await asyncio.sleep(LOOK_SECONDS)
+
+    order = Order(scope, actor=f"job {job.id}", reason="job cancel_messages")
+    return asdict(await cancellation.cancel(context.pool, order, between))
 
 
 def _filter(job: Job, statuses: tuple[Status, ...]) -> Filter:

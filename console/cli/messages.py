@@ -12,9 +12,11 @@ from config.channels import Channel
 from config.database import Pool
 from config.log import mask
 from console.cli.ledger import actor, with_ledger
+from console.cli.scope import cancel_scope
 from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, print_json, print_table, say
 from outbox import search, unknowns
 from outbox.addresses import NotAnAddress, normalise
+from outbox.scopes import Scope
 from outbox.search import Filter, Found
 from outbox.states import Status
 
@@ -116,11 +118,20 @@ def retry(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
 @filtering
 @click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--reason", default="no reason was given", help="Why: for fleet status, the messages, the audit log.")
 @click.option("--json", "as_json", is_flag=True)
-def cancel(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
-    """Take messages back that are not with a vendor yet."""
+def cancel(dry_run: bool, yes: bool, reason: str, as_json: bool, **chosen: Any) -> None:
+    """Take messages back that are not with a vendor yet.
+
+    With nothing but --campaign, --workspace, --channel or --provider (or --workspace and --campaign): stops the whole
+    scope first, and returns when nothing of it is being sent any more.
+    """
     wanted = _filter(chosen, [Status.SCHEDULED, Status.QUEUED])
-    change: Change = lambda pool, ids: search.cancel(pool, ids, actor=actor())  # noqa: E731
+    scope = Scope.of(wanted)
+    if scope is not None:
+        cancel_scope(scope, reason, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
+    change: Change = lambda pool, ids: search.cancel(pool, ids, actor=actor(), reason=reason)  # noqa: E731
     _change(wanted, change, "cancelled", dry_run=dry_run, yes=yes, as_json=as_json)
 
 

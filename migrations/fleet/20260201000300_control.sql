@@ -129,7 +129,10 @@ GRANT SELECT, INSERT ON fleet.audit_log TO fleet;
 CREATE OR REPLACE FUNCTION fleet.scope_keys(channel text, provider text, workspace uuid, campaign uuid) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT ARRAY['everything', 'channel:' || channel, 'provider:' || provider, 'workspace:' || workspace::text, 'campaign:' || campaign::text]
+    SELECT ARRAY[
+        'everything', 'channel:' || channel, 'provider:' || provider, 'workspace:' || workspace::text,
+        'campaign:' || campaign::text, 'workspace:' || workspace::text || ' campaign:' || campaign::text
+    ]
 $$;
 
 GRANT EXECUTE ON FUNCTION fleet.scope_keys(text, text, uuid, uuid) TO fleet;

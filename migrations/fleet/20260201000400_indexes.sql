@@ -12,8 +12,8 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_created ON public.channel_o
     (coalesce(created_at, '-infinity'::timestamptz)), id
 );
 
--- A campaign's messages; those without one cost nothing.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_campaign ON public.channel_outbox (campaign_id)
+-- A campaign's messages, in the order in which they are cancelled; those without one cost nothing.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_campaign ON public.channel_outbox (campaign_id, id)
 WHERE campaign_id IS NOT NULL;
 
 -- The job relay, and the jobs that are at work.

@@ -13,12 +13,19 @@ RETURNING b.send_key::text
 
 -- name: expire
 -- A batch's lease ran out: its worker died, or is as good as dead. What it had not settled is unknown, and its attempt
--- is closed so. Where the vendor honours the key, the batch waits for its replay; otherwise it goes. No row: every
--- batch is alive.
+-- is closed so. Where the vendor honours the key, the batch waits for its replay; otherwise it goes. So does one whose
+-- worker died between two halves of a settlement: members that were refused may be scheduled again, and a replay would
+-- carry them as well. No row: every batch is alive.
 WITH dead AS MATERIALIZED (
-    SELECT b.*, b.body IS NOT NULL AND coalesce(
-        b.first_sent_at > fleet.now() - make_interval(secs => (%(key_seconds)s::jsonb ->> b.provider)::float8), false
-    ) AS replayable
+    SELECT b.*, b.body IS NOT NULL
+        AND coalesce(
+            b.first_sent_at > fleet.now() - make_interval(secs => (%(key_seconds)s::jsonb ->> b.provider)::float8), false
+        )
+        AND NOT EXISTS (
+            SELECT
+            FROM fleet.attempts a
+            WHERE a.message_id = ANY (b.member_ids) AND a.send_key = b.send_key AND a.outcome NOT IN ('accepted', 'unknown')
+        ) AS replayable
     FROM fleet.batches b
     WHERE b.lease_token IS NOT NULL AND b.lease_expires_at < fleet.now() - make_interval(secs => %(margin_seconds)s)
     ORDER BY b.send_key

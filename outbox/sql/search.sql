@@ -76,7 +76,8 @@ WITH chosen AS MATERIALIZED (
 ),
 noted AS (
     INSERT INTO fleet.audit_log (actor, action, subject, detail)
-    SELECT %(actor)s, 'cancel', CASE count(*) WHEN 1 THEN min(c.id::text) END, jsonb_build_object('messages', count(*))
+    SELECT %(actor)s, 'cancel', CASE count(*) WHEN 1 THEN min(c.id::text) END,
+        jsonb_strip_nulls(jsonb_build_object('messages', count(*), 'reason', %(reason)s::text))
     FROM chosen c
     HAVING count(*) > 0
 )

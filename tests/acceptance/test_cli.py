@@ -63,6 +63,24 @@ def test_cancel(env: dict[str, str], owner: psycopg.Connection) -> None:
     assert (status_of(owner, waiting), status_of(owner, sent)) == ("cancelled", "sent")
 
 
+def test_cancel_a_scope(env: dict[str, str], owner: psycopg.Connection) -> None:
+    campaign = uuid4()
+    ids = [insert(owner, campaign_id=campaign) for _ in range(3)]
+    command = ("messages", "cancel", "--campaign", str(campaign))
+    nothing = {"cancelled": 0, "with_vendor": 0, "unknown": 0}
+
+    assert fleet(*command, env=env).returncode == 2  # nobody can be asked
+    dry = fleet(*command, "--dry-run", env=env)
+    assert json.loads(dry.stdout) == {"scope": f"campaign:{campaign}", "matched": 3, **nothing, "dry_run": True}
+    ended = fleet(*command, "--yes", "--reason", "wrong text", env=env)
+    assert (ended.returncode, json.loads(ended.stdout)["cancelled"]) == (0, 3)
+    assert {status_of(owner, id_) for id_ in ids} == {"cancelled"}
+    assert fleet(*command, "--yes", env=env).returncode == 4
+    assert owner.execute(
+        "SELECT count(*) FROM fleet.audit_log WHERE detail ->> 'reason' = 'wrong text'"
+    ).fetchone() == (2,)
+
+
 def test_status(env: dict[str, str], owner: psycopg.Connection) -> None:
     insert(owner)
     seen = json.loads(fleet("status", env=env).stdout)

@@ -75,6 +75,20 @@ async def test_the_dead_workers_answer_changes_nothing_any_more(ledger: Pool, ow
     assert owner.execute("SELECT count(*) FROM fleet.batches").fetchone() == (1,)
 
 
+async def test_a_batch_is_not_replayed_for_those_that_may_be_scheduled_again(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    """Its worker died between two halves of a settlement: the request was refused, and only one half knows it."""
+    refused, unknown = sorted(insert(owner) for _ in range(2))
+    started = await start(ledger)
+    await settle(ledger, [started.settlement(refused, Status.SCHEDULED)], [], worker="test")
+    travel(owner, DEAD)
+
+    assert await expire(ledger) == [batches.Expired(started.send_key, False, 1)]
+
+    assert (status_of(owner, refused), status_of(owner, unknown)) == ("scheduled", "unknown")
+
+
 async def test_a_dead_batch_of_another_vendor_is_unknown_and_ends(ledger: Pool, owner: psycopg.Connection) -> None:
     settled, lost = insert(owner, "sms"), insert(owner, "sms")
     started = await start(ledger, Channel.SMS, provider="twilio", body=None)

@@ -125,6 +125,21 @@ def test_people_change_what_is_still_to_be_sent_and_nothing_else(
     assert changed(database, other.person, id_, "payload = '{}'") == 0
 
 
+def test_a_member_who_schedules_a_sent_message_again_is_refused(
+    database: Database, tenants: tuple[Tenant, Tenant]
+) -> None:
+    mine, _ = tenants
+    id_ = mine.rows["channel_outbox"]
+    with database.transaction():
+        database.execute("SET LOCAL ROLE fleet")
+        database.execute("UPDATE channel_outbox SET status = 'sent', attempts = 1 WHERE id = %s", (id_,))
+    with signed_in(database, mine.person):
+        visible = database.execute("SELECT status FROM channel_outbox WHERE id = %s", (id_,)).fetchone()
+        with pytest.raises(InsufficientPrivilege, match="only the fleet may change it"):
+            database.execute("UPDATE channel_outbox SET status = 'scheduled' WHERE id = %s", (id_,))
+    assert visible == ("sent",)
+
+
 def test_people_do_not_send_again_what_another_sender_has_sent(
     database: Database, tenants: tuple[Tenant, Tenant]
 ) -> None:

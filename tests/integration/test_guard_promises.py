@@ -9,7 +9,9 @@ import pytest
 from config.database import Pool
 from outbox import presence
 from tests.factories import insert
+from workers.runtime import Runtime
 
+from .conftest import Vendors, deliver
 from .test_guard import as_fleet, message
 
 
@@ -36,6 +38,23 @@ def test_a_promise_that_was_tried_is_kept_when_its_row_is_gone(
     key = key_of(owner, id_)
     as_fleet(owner, "DELETE FROM channel_outbox WHERE id = %s", id_)
     assert again(owner, key) == rows
+
+
+async def test_the_same_insert_after_archiving_sends_nothing(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    insertion = (
+        "INSERT INTO channel_outbox (workspace_id, channel, recipient_email, payload, status, idempotency_key) VALUES "
+        """(gen_random_uuid(), 'email', 'delivered@resend.dev', '{"subject": "a", "text": "b"}', 'scheduled', 'once')"""
+    )
+    owner.execute(insertion)
+    await deliver(worker)
+    as_fleet(owner, "DELETE FROM channel_outbox WHERE status = %s", "sent")
+
+    assert owner.execute(insertion).rowcount == 0
+    await deliver(worker)
+
+    assert len(await vendors.accepted()) == 1
 
 
 def test_only_the_kept_ones_of_many_are_left_out(owner: psycopg.Connection) -> None:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from outbox import batches
-from tests.factories import attempts_of, column_of, insert, status_of, travel
+from tests.factories import attempts_of, column_of, insert, pause, status_of, suppress, travel
 from tests.integration.conftest import Open, Vendors, deliver
 from workers.replay import replay_batch
 from workers.runtime import Runtime
@@ -76,6 +76,23 @@ async def test_an_answer_to_a_replay_says_nothing_of_the_first_request(
 
     assert status_of(owner, id_) == "sent"
     assert len(await vendors.accepted()) == 1
+
+
+async def test_a_replay_is_the_same_send_as_its_start_also_to_who_was_suppressed_since(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    workspace = uuid4()
+    first, other = (insert(owner, workspace_id=workspace, recipient_email=f"delivered+{n}@resend.dev") for n in (1, 2))
+    await vendors.fault(vendor="resend", kind="accept_then_drop", count=1)
+    await deliver(worker)
+    suppress(owner, workspace, "delivered+1@resend.dev")
+    pause(owner, f"workspace:{workspace}")
+    travel(owner, 10)
+    await replay(worker)
+
+    assert (status_of(owner, first), status_of(owner, other)) == ("sent", "sent")
+    (key,) = await vendors.keys()
+    assert (key["requests"], key["distinct_bodies"], key["accepted"]) == (2, 1, 2)
 
 
 async def test_a_refused_member_of_an_accepted_batch_is_refused(

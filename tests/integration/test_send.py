@@ -9,6 +9,7 @@ import pytest
 from config.channels import Channel
 from tests.factories import attempts_of, column_of, insert, status_of, travel
 from tests.integration.conftest import Open, Vendors, deliver
+from workers.lease import Lease
 from workers.runtime import Runtime
 
 
@@ -107,6 +108,20 @@ async def test_an_unknown_outcome_of_a_vendor_without_keys_is_not_sent_again(
 
     assert status_of(owner, id_) == "unknown"
     assert len(await vendors.accepted()) == 1
+
+
+async def test_a_request_does_not_begin_when_its_lease_is_nearly_over(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = insert(owner)
+    moments = iter([0.0])
+    monkeypatch.setattr(Runtime, "new_lease", lambda _: Lease(60, 2, clock=lambda: next(moments, 44.0)))
+
+    await deliver(worker)
+
+    assert (status_of(owner, id_), column_of(owner, id_, "error_code")) == ("scheduled", "withheld")
+    assert attempts_of(owner, id_) == [(1, "later", False)]
+    assert (await vendors.stats())["resend"]["requests"] == 0
 
 
 async def test_a_mail_with_an_attachment_travels_alone(

@@ -13,7 +13,7 @@ from outbox import claims, search, starts
 from outbox.settlements import Ended, settle
 from outbox.starts import Batch, Candidate, Claimed
 from outbox.states import Status
-from tests.factories import column_of, insert, pause, status_of, travel
+from tests.factories import column_of, insert, pause, status_of, suppress, travel
 from tests.started import ACCOUNT, claimed, start
 
 
@@ -97,11 +97,7 @@ async def test_a_refusal_at_the_start(
         async with ledger.connection() as connection:
             await connection.execute("UPDATE channel_outbox SET expires_at = now() WHERE id = %s", (refused,))
     elif refusal == "suppressed":
-        owner.execute(
-            "INSERT INTO fleet.suppressions (workspace_id, channel, address, reason, source)"
-            " VALUES (%s, 'email', %s, '', '')",
-            (workspace, "person@resend.dev"),
-        )
+        suppress(owner, workspace, "person@resend.dev")
     else:
         pause(owner, f"workspace:{workspace}")
 
@@ -115,6 +111,20 @@ async def test_a_refusal_at_the_start(
     assert column_of(owner, refused, "sent_at") is None
 
 
+async def test_a_suppression_committed_after_the_start_is_late(ledger: Pool, owner: psycopg.Connection) -> None:
+    workspace = uuid4()
+    id_ = insert(owner, workspace_id=workspace, recipient_email="person@resend.dev")
+    started = await start(ledger)
+    suppress(owner, workspace, "person@resend.dev")
+
+    await settle(ledger, [started.settlement(id_)], [Ended(started.send_key, started.lease)], worker="test")
+
+    assert status_of(owner, id_) == "sent"
+    again = insert(owner, workspace_id=workspace, recipient_email="person@resend.dev")
+    assert (await start(ledger)).ids == []
+    assert status_of(owner, again) == "suppressed"
+
+
 async def test_suppressions_are_of_a_workspace_and_a_channel(ledger: Pool, owner: psycopg.Connection) -> None:
     for workspace, channel, until in (
         (uuid4(), "email", None),
@@ -122,11 +132,7 @@ async def test_suppressions_are_of_a_workspace_and_a_channel(ledger: Pool, owner
         (None, "email", datetime(2020, 1, 1, tzinfo=UTC)),
     ):
         own = uuid4()
-        owner.execute(
-            "INSERT INTO fleet.suppressions (workspace_id, channel, address, reason, source, expires_at)"
-            " VALUES (%s, %s, %s, '', '', %s)",
-            (workspace or own, channel, "person@resend.dev", until),
-        )
+        suppress(owner, workspace or own, "person@resend.dev", channel=channel, expires_at=until)
         id_ = insert(owner, workspace_id=own, recipient_email="person@resend.dev")
         assert (await start(ledger)).ids == [id_]
 

@@ -1,0 +1,209 @@
+"""The guards, one mutant each (or more): what stands in the tree, what stands there instead, and who must notice."""
+
+from tests.mutants import Change, Mutant
+
+_BATCHES = "outbox/sql/batches.sql"
+_CANCELLATION = "outbox/sql/cancellation.sql"
+_CLAIMS = "outbox/sql/claims.sql"
+_GUARD = "migrations/fleet/20260201000500_guard.sql"
+_STARTS = "outbox/sql/starts.sql"
+
+_MACHINE = "tests/integration/test_ledger_machine.py"
+_OF_BATCHES = "tests/integration/test_batches.py"
+_OF_CANCELLATION = "tests/integration/test_cancellation.py"
+_OF_CLAIMS = "tests/integration/test_claims.py"
+_OF_SETTLEMENTS = "tests/integration/test_settlements.py"
+_OF_STARTS = "tests/integration/test_starts.py"
+
+GUARDS = (
+    Mutant(
+        "two relays claim the same message",
+        (
+            Change(_CLAIMS, "        FOR UPDATE OF o SKIP LOCKED\n    ) AS o\n", "    ) AS o\n"),
+            Change(
+                _CLAIMS,
+                "WHERE o.id = ANY (ARRAY(SELECT due.id FROM due)) AND o.status = 'scheduled'",
+                "WHERE o.id = ANY (ARRAY(SELECT due.id FROM due))",
+            ),
+        ),
+        (f"{_OF_CLAIMS}::test_relays_at_work_together_never_take_the_same_message",),
+    ),
+    Mutant(
+        "a relay gives back what another has claimed",
+        (
+            Change(
+                _CLAIMS,
+                "WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'queued' AND o.lease_token = %(token)s",
+                "WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'queued'",
+            ),
+        ),
+        (_OF_CLAIMS,),
+    ),
+    Mutant(
+        "a start sends to whom nobody may",
+        (
+            Change(
+                _STARTS,
+                "WHEN EXISTS (\n            SELECT\n            FROM fleet.suppressions s",
+                "WHEN false AND EXISTS (\n            SELECT\n            FROM fleet.suppressions s",
+            ),
+        ),
+        (_OF_STARTS,),
+    ),
+    Mutant(
+        "a start passes a pause",
+        (
+            Change(
+                _STARTS,
+                "WHEN EXISTS (\n            SELECT\n            FROM fleet.pauses p",
+                "WHEN false AND EXISTS (\n            SELECT\n            FROM fleet.pauses p",
+            ),
+        ),
+        (_OF_STARTS, _OF_CANCELLATION),
+    ),
+    Mutant(
+        "a start sends what is out of date",
+        (Change(_STARTS, "WHEN o.expires_at <= fleet.now() THEN 'expired'", "WHEN false THEN 'expired'"),),
+        (_OF_STARTS,),
+    ),
+    Mutant(
+        "a start passes under a claim that ran out",
+        (
+            Change(
+                _STARTS,
+                "  AND o.lease_expires_at > fleet.now()\n  AND o.xmin::text = w.seen\n",
+                "  AND o.xmin::text = w.seen\n",
+            ),
+        ),
+        (_OF_STARTS,),
+    ),
+    Mutant(
+        "a start sends a row that changed since it was rendered",
+        (Change(_STARTS, "  AND o.xmin::text = w.seen\n", ""),),
+        (_OF_STARTS,),
+    ),
+    Mutant(
+        "anybody starts anything",
+        (
+            Change(
+                _STARTS,
+                "WHERE o.status = 'queued'\n  AND o.lease_token = %(token)s\n  AND o.lease_expires_at > fleet.now()\n"
+                "  AND o.xmin::text = w.seen\n",
+                "",
+            ),
+            Change(
+                _STARTS,
+                "WHERE o.id = d.id AND o.status = 'queued' AND o.lease_token = %(token)s",
+                "WHERE o.id = d.id",
+            ),
+        ),
+        (f"{_OF_STARTS}::test_a_stale_bundle_starts_nothing", _MACHINE),
+    ),
+    Mutant(
+        "a request begins when its lease is nearly over",
+        (Change("workers/flight.py", "if not batch.flight.lease.allows_request():", "if False:"),),
+        ("tests/integration/test_send.py::test_a_request_does_not_begin_when_its_lease_is_nearly_over",),
+    ),
+    Mutant(
+        "a lease is believed in to its last moment",
+        (
+            Change(
+                "workers/lease.py", "self.deadline - self.clock() > self.seconds / 4", "self.deadline > self.clock()"
+            ),
+        ),
+        ("tests/integration/test_search.py",),
+    ),
+    Mutant(
+        "a refused replay is believed",
+        (
+            Change(
+                "workers/outcomes.py", "    if not tainted or isinstance(outcome,", "    if True or isinstance(outcome,"
+            ),
+        ),
+        ("tests/unit/test_outcomes.py", "tests/integration/test_replay.py"),
+    ),
+    Mutant(
+        "a settlement counts under a lost lease",
+        (Change(_STARTS, "    WHERE b.lease_token = a.lease\n    ORDER BY b.send_key", "    ORDER BY b.send_key"),),
+        (_OF_SETTLEMENTS, _OF_BATCHES),
+    ),
+    Mutant(
+        "a vendor's answer poisons its neighbours",
+        (
+            Change(
+                "outbox/settlements.py",
+                "        if len(settlements) <= 1:\n            return await _without(",
+                "        raise\n        if len(settlements) <= 1:\n            return await _without(",
+            ),
+        ),
+        (_OF_SETTLEMENTS,),
+    ),
+    Mutant(
+        "U+0000 reaches the database",
+        (Change("outbox/storable.py", 'str(value).replace("\\x00", "")', "str(value)"),),
+        ("tests/unit/test_storable.py",),
+    ),
+    Mutant(
+        "a batch is taken from a worker that lives",
+        (
+            Change(
+                _BATCHES,
+                "WHERE b.lease_token IS NOT NULL AND b.lease_expires_at < fleet.now()"
+                " - make_interval(secs => %(margin_seconds)s)",
+                "WHERE b.lease_token IS NOT NULL AND %(margin_seconds)s > 0",
+            ),
+        ),
+        (_OF_BATCHES, _MACHINE),
+    ),
+    Mutant(
+        "a replay carries what may be scheduled again",
+        (Change(_BATCHES, "AND a.outcome NOT IN ('accepted', 'unknown')", "AND a.outcome IS NULL"),),
+        (_OF_BATCHES, _MACHINE),
+    ),
+    Mutant(
+        "two workers replay one batch",
+        (
+            Change(
+                _BATCHES,
+                "WHERE b.send_key = %(send_key)s AND b.lease_token = %(token)s AND b.lease_expires_at > fleet.now()",
+                "WHERE b.send_key = %(send_key)s AND %(token)s::uuid IS NOT NULL",
+            ),
+        ),
+        (_OF_BATCHES, _MACHINE),
+    ),
+    Mutant(
+        "a batch is replayed under other credentials",
+        (
+            Change(
+                "workers/replay.py",
+                "if isinstance(account, Halted) or account.fingerprint != found.account:",
+                "if isinstance(account, Halted):",
+            ),
+        ),
+        ("tests/integration/test_replay.py::test_under_another_key_nothing_is_replayed",),
+    ),
+    Mutant(
+        "a start passes while its scope is cancelled",
+        (Change(_CANCELLATION, "VALUES (%(scope_key)s, 'cancel', %(reason)s,", "VALUES ('', 'cancel', %(reason)s,"),),
+        (_OF_CANCELLATION,),
+    ),
+    Mutant(
+        "a cancel does not wait for what is being sent",
+        (
+            Change(
+                "outbox/cancellation.py", "while sending := await _sending(", "while sending := 0 and await _sending("
+            ),
+        ),
+        (_OF_CANCELLATION,),
+    ),
+    Mutant(
+        "anybody may reset the ledger",
+        (Change(_GUARD, "FOR EACH ROW WHEN (current_user <> 'fleet') EXECUTE", "FOR EACH ROW WHEN (false) EXECUTE"),),
+        ("tests/integration/test_guard_people.py::test_a_member_who_schedules_a_sent_message_again_is_refused",),
+    ),
+    Mutant(
+        "a promise goes with its row",
+        (Change(_GUARD, "IF EXISTS (SELECT FROM fleet.promises", "IF false AND EXISTS (SELECT FROM fleet.promises"),),
+        ("tests/integration/test_guard_promises.py::test_the_same_insert_after_archiving_sends_nothing",),
+    ),
+)
