@@ -14,6 +14,7 @@ PAGES_PER_ROW = 30
 """What a claimed row may cost in pages read or changed: its index entries and its two versions, not its table."""
 
 _CLAIMS = load("claims")
+_CLAIMING = {"lease_seconds": 60, "late_after_seconds": 3600}
 _ROWS = """
     INSERT INTO channel_outbox (workspace_id, channel, recipient_email, payload, status, scheduled_at, priority)
     SELECT md5((i %% 1000)::text)::uuid, (ARRAY['email', 'sms', 'voice'])[1 + i %% 3], 'person@mail.dev', '{}',
@@ -41,10 +42,10 @@ def full(module_database_url: str) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize(
     ("name", "rows", "parameters"),
     [
-        ("claim", 500, {"channel": "email", "limit": 500, "token": uuid4(), "lease_seconds": 60}),
-        ("claim", 0, {"channel": "linkedin", "limit": 500, "token": uuid4(), "lease_seconds": 60}),
-        ("claim", 0, {"channel": "voice", "limit": 500, "token": uuid4(), "lease_seconds": 60}),
-        ("rescue", 0, {"limit": 500}),
+        ("claim", 500, {"channel": "email", "limit": 500, "token": uuid4(), **_CLAIMING}),
+        ("claim", 0, {"channel": "linkedin", "limit": 500, "token": uuid4(), **_CLAIMING}),
+        ("claim", 0, {"channel": "voice", "limit": 500, "token": uuid4(), **_CLAIMING}),
+        ("rescue", 0, {"limit": 500, "crash_limit": 3}),
         ("next_due", 1, {}),
         ("strangers", 0, {"known": ["email", "sms", "voice"]}),
         ("reject_unclaimable", 0, {"channels": ["fax"], "served": "email", "limit": 500}),
