@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from config import failpoints
+from config import failpoints, late
 from config.catalog import BUNDLE_SIZE_LIMIT
 from config.channels import Channel
 from config.seal import Keyring
@@ -61,6 +61,11 @@ def _keyring(value: SecretStr) -> SecretStr:
 
 def _failpoint(value: str) -> str:
     failpoints.parse(value)
+    return value
+
+
+def _late_policy(value: str) -> str:
+    late.parse(value)
     return value
 
 
@@ -118,6 +123,7 @@ class Settings(_Environment):
     batch_size: int = Field(BUNDLE_SIZE_LIMIT, ge=1, le=BUNDLE_SIZE_LIMIT, validation_alias="FLEET_BATCH_SIZE")
     retry_base_seconds: float | None = Field(None, gt=0, validation_alias="FLEET_RETRY_BASE_SECONDS")
     retry_max_attempts: int | None = Field(None, ge=1, le=100, validation_alias="FLEET_RETRY_MAX_ATTEMPTS")
+    late_after: Annotated[str, AfterValidator(_late_policy)] = Field("", validation_alias="FLEET_LATE_AFTER_SECONDS")
     public_url: WebAddress | None = Field(None, validation_alias="FLEET_PUBLIC_URL")
     encryption_keys: Annotated[SecretStr, AfterValidator(_keyring)] | None = Field(
         None, validation_alias="FLEET_ENCRYPTION_KEYS"
@@ -153,6 +159,11 @@ class Settings(_Environment):
     def keyring(self) -> Keyring:
         """The keys that open sealed credentials; empty where none are configured."""
         return Keyring.parse(self.encryption_keys.get_secret_value() if self.encryption_keys else "")
+
+    @property
+    def late_after_seconds(self) -> Mapping[Channel, float]:
+        """By channel: how long after its time a message may still go out; without an entry, however late."""
+        return late.parse(self.late_after)
 
     @property
     def lease_margin_seconds(self) -> float:

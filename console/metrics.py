@@ -5,14 +5,16 @@ bound: no workspace, no address, no message.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from admission.open_breakers import OpenBreaker
 from config import version
+from config.catalog import CATALOG
 from config.channels import Channel
 from outbox.overview import ChannelView, Overview
 
@@ -20,15 +22,17 @@ OTHER = "other"
 
 
 class _Figures(Collector):
-    def __init__(self, seen: Overview, waiting_in_redis: dict[str, int]) -> None:
+    def __init__(self, seen: Overview, waiting_in_redis: dict[str, int], breakers: Sequence[OpenBreaker]) -> None:
         self._seen = seen
         self._waiting_in_redis = waiting_in_redis
+        self._breakers = breakers
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family."""
         yield from self._outbox()
         yield from self._queues()
         yield from self._events()
+        yield self._vendors()
         yield from self._people()
 
     def _outbox(self) -> Iterator[Metric]:
@@ -76,6 +80,15 @@ class _Figures(Collector):
             "fleet_duplicates", "Messages that two requests were accepted for", value=self._seen.duplicates
         )
 
+    def _vendors(self) -> Metric:
+        found = GaugeMetricFamily(
+            "fleet_breaker_open", "Provider accounts left alone because their vendor does not work", labels=["provider"]
+        )
+        accounts = Counter(breaker.provider for breaker in self._breakers)
+        for provider in CATALOG:
+            found.add_metric([provider], accounts[provider])
+        return found
+
     def _people(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("fleet_pauses", "Pauses that hold now", value=len(self._seen.holds))
         yield GaugeMetricFamily(
@@ -100,8 +113,8 @@ def _by_state(channels: Mapping[str, ChannelView]) -> Counter[tuple[str, str]]:
     return counted
 
 
-def exposition(seen: Overview, waiting_in_redis: dict[str, int]) -> bytes:
+def exposition(seen: Overview, waiting_in_redis: dict[str, int], breakers: Sequence[OpenBreaker]) -> bytes:
     """Return the text that a scrape gets."""
     registry = CollectorRegistry()
-    registry.register(_Figures(seen, waiting_in_redis))
+    registry.register(_Figures(seen, waiting_in_redis, breakers))
     return generate_latest(registry)

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from admission.accounts import Accounts
+from admission.open_breakers import open_breakers
 from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
@@ -70,7 +71,8 @@ async def metrics(request: Request) -> Response:
         try:
             queues = [*sorted(served_channels()), EVENTS_QUEUE, JOBS_QUEUE]
             waiting = await asyncio.to_thread(state.broker.lengths, queues)
-            figures = exposition(await overview(state.database), waiting)
+            breakers = await asyncio.to_thread(open_breakers, state.broker.client)
+            figures = exposition(await overview(state.database), waiting, breakers)
         except (psycopg.Error, PoolTimeout, redis.RedisError) as error:
             return PlainTextResponse(f"{type(error).__name__}\n", status_code=503)
         state.figures = (time.monotonic(), figures)

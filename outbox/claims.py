@@ -5,6 +5,7 @@ that decides who goes next.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from config.channels import CHANNELS, Channel
@@ -13,11 +14,32 @@ from outbox.queries import load
 
 _SQL = load("claims")
 
+CRASH_LIMIT = 3
+"""After as many claims that ran out in a worker's hands, a message has failed: it kills whoever prepares it."""
 
-async def claim(pool: Pool, channel: Channel, *, limit: int, token: UUID, lease_seconds: float) -> list[str]:
-    """Take up to `limit` due messages of one channel under a lease; return their ids.
 
-    scheduled → queued, called by the relay. Empty: nothing is due, or what is due is paused or another relay's.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message that was claimed."""
+
+    id: str
+    alone: bool
+    """A worker crashed over it: whatever is wrong with it must not take others along."""
+
+
+async def claim(
+    pool: Pool,
+    channel: Channel,
+    *,
+    limit: int,
+    token: UUID,
+    lease_seconds: float,
+    late_after_seconds: float | None = None,
+) -> list[Taken]:
+    """Take up to `limit` due messages of one channel under a lease.
+
+    scheduled → queued, called by the relay. Empty: nothing is due, or what is due is paused or another relay's. A
+    message without `expires_at` gets one, `late_after_seconds` after the time at which it was first due.
     """
     rows = await run(
         pool,
@@ -27,8 +49,9 @@ async def claim(pool: Pool, channel: Channel, *, limit: int, token: UUID, lease_
         limit=limit,
         token=token,
         lease_seconds=lease_seconds,
+        late_after_seconds=late_after_seconds,
     )
-    return [row[0] for row in rows]
+    return [Taken(*row) for row in rows]
 
 
 async def release(pool: Pool, ids: Sequence[str], token: UUID) -> int:
@@ -37,8 +60,11 @@ async def release(pool: Pool, ids: Sequence[str], token: UUID) -> int:
 
 
 async def rescue(pool: Pool, *, limit: int) -> int:
-    """Give back messages whose claim ran out before a worker started them. queued → scheduled; returns how many."""
-    return len(await run(pool, _SQL["rescue"], limit=limit))
+    """Give back messages whose claim ran out before a worker started them. queued → scheduled; returns how many.
+
+    queued → failed / rejected, where that was the last crash that a message may cause.
+    """
+    return len(await run(pool, _SQL["rescue"], limit=limit, crash_limit=CRASH_LIMIT))
 
 
 async def next_due(pool: Pool) -> float | None:

@@ -19,7 +19,7 @@ _SQL = load("starts")
 
 RECIPIENT_SECONDS = 10.0
 """How long a message waits before it asks again whether an earlier one to its recipient has found its end."""
-TRAVELS_ALONE = frozenset({"batch_refused"})
+TRAVELS_ALONE = frozenset({"batch_refused", "lease_expired"})
 """Error codes of an attempt after which a message no longer shares a request, whatever else befalls it."""
 PAYLOAD_LIMIT_BYTES = 1_048_576
 """A larger payload is refused unread; attachments that large travel by URL."""
@@ -42,7 +42,7 @@ class Claimed:
     """The row's version; a row that changed since is not started."""
     attempts: int
     travels_alone: bool
-    """A request that it shared was refused as a whole: it no longer shares one."""
+    """A request that it shared was refused as a whole, or a worker crashed over it: it no longer shares one."""
     counted: int
     """Attempts that have used up its budget so far."""
 
@@ -100,7 +100,7 @@ async def reject(pool: Pool, token: UUID, refused: Sequence[Mapping[str, Any]]) 
 async def defer(pool: Pool, token: UUID, deferred: Sequence[Mapping[str, Any]]) -> None:
     """Put messages off whose account cannot send: {id, error_code, error_message, delay_seconds}.
 
-    queued → scheduled; no attempt is spent.
+    queued → scheduled; no attempt is spent. Or queued → failed / expired, where `expires_at` comes before that time.
     """
     await run(pool, _SQL["defer"], token=token, rows=_json(deferred))
 

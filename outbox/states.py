@@ -51,7 +51,10 @@ TRANSITIONS: dict[tuple[Status, Status], str] = {
     (Status.SCHEDULED, Status.DELIVERED): "event: an earlier attempt was delivered",
     (Status.QUEUED, Status.SCHEDULED): "release, defer, start refused by a pause, or the lease ran out",
     (Status.QUEUED, Status.SENDING): "start",
-    (Status.QUEUED, Status.FAILED): "reject, start refused because it expired, or an event: undelivered",
+    (
+        Status.QUEUED,
+        Status.FAILED,
+    ): "reject, expired at its start or when put off, crashed workers, or an event: undelivered",
     (Status.QUEUED, Status.SENT): "late proof that an earlier attempt was accepted",
     (Status.QUEUED, Status.DELIVERED): "event: an earlier attempt was delivered",
     (Status.QUEUED, Status.CANCELLED): "cancel",

@@ -5,7 +5,7 @@ that dies in between leaves claims that run out.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from uuid import UUID, uuid4
@@ -49,6 +49,7 @@ class Relay:
         self._broker = broker
         self._bundle_size = settings.batch_size
         self._lease_seconds = settings.lease_seconds
+        self._late_after_seconds = settings.late_after_seconds
         self._queues = {channel: _Queue() for channel in sorted(channels)}
 
     async def run_once(self) -> Pass:
@@ -68,20 +69,33 @@ class Relay:
 
     async def _relay(self, channel: Channel, queue: _Queue, limit: int) -> int:
         token, began = uuid4(), monotonic()
-        ids = await claims.claim(self._pool, channel, limit=limit, token=token, lease_seconds=self._lease_seconds)
-        queue.restraint.claimed(monotonic() - began, full=len(ids) == CLAIM_LIMIT)
-        if not ids:
+        taken = await claims.claim(
+            self._pool,
+            channel,
+            limit=limit,
+            token=token,
+            lease_seconds=self._lease_seconds,
+            late_after_seconds=self._late_after_seconds.get(channel),
+        )
+        queue.restraint.claimed(monotonic() - began, full=len(taken) == CLAIM_LIMIT)
+        if not taken:
             return 0
         passing("after_claim")
-        bundles = [ids[start : start + self._bundle_size] for start in range(0, len(ids), self._bundle_size)]
+        bundles = _bundles(taken, self._bundle_size)
         try:
             await asyncio.to_thread(self._broker.enqueue_all, [_message(channel, token, bundle) for bundle in bundles])
         except redis.RedisError:
-            await claims.release(self._pool, ids, token)
+            await claims.release(self._pool, [one.id for one in taken], token)
             raise
         passing("after_enqueue")
         queue.window.added(len(bundles))
-        return len(ids)
+        return len(taken)
+
+
+def _bundles(taken: Sequence[claims.Taken], size: int) -> list[list[str]]:
+    together = [one.id for one in taken if not one.alone]
+    bundles = [together[start : start + size] for start in range(0, len(together), size)]
+    return bundles + [[one.id] for one in taken if one.alone]
 
 
 def _message(channel: Channel, token: UUID, ids: list[str]) -> Enqueued:

@@ -17,7 +17,7 @@ from config.channels import replay_actor_name
 from config.database import Pool
 from config.failpoints import passing
 from config.settings import Settings
-from outbox import batches, claims, jobs, presence
+from outbox import batches, bundles, claims, jobs, presence
 
 LIMIT = 500
 """Rows in one statement; what is left is taken in the next pass."""
@@ -80,6 +80,7 @@ class Rescuer:
 
     async def _sweep(self) -> int:
         await presence.prune(self._pool)
+        await bundles.prune(self._pool)
         closed = await batches.close_old(self._pool)
         orphans = await batches.mark_orphans(self._pool, lease_seconds=self._lease_seconds, limit=LIMIT)
         if closed or orphans:

@@ -42,7 +42,8 @@ async def claimed(
 ) -> tuple[UUID, list[str]]:
     """Claim everything that is due on a channel: (token, ids)."""
     token = uuid4()
-    return token, await claims.claim(pool, channel, limit=1000, token=token, lease_seconds=lease_seconds)
+    taken = await claims.claim(pool, channel, limit=1000, token=token, lease_seconds=lease_seconds)
+    return token, [one.id for one in taken]
 
 
 async def start(

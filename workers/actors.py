@@ -65,10 +65,10 @@ class DaemonLoop(AsyncIO):
 class Opening(Middleware):
     """Opens the runtime before the first message, and closes it after the last."""
 
-    def __init__(self, settings: Settings, vendors: Mapping[str, VendorSettings], database_url: str) -> None:
+    def __init__(self, settings: Settings, vendors: Mapping[str, VendorSettings], addresses: Addresses) -> None:
         self._settings = settings
         self._vendors = vendors
-        self._database_url = database_url
+        self._addresses = addresses
         self._runtime: Runtime | None = None
         self._drained_by = 0.0
 
@@ -85,7 +85,7 @@ class Opening(Middleware):
         Dramatiq logs what a hook raises and goes on, so a process that cannot open ends here.
         """
         queues = worker.consumer_whitelist or broker.get_declared_queues()
-        opening = open_runtime(self._settings, self._vendors, self._database_url, queues)
+        opening = open_runtime(self._settings, self._vendors, self._addresses, queues)
         try:
             self._runtime = on_loop(opening, OPENING_SECONDS)
         except NotReady as why:
@@ -134,7 +134,7 @@ class Application:
 
 def build(settings: Settings, vendors: Mapping[str, VendorSettings], addresses: Addresses) -> Application:
     """Build the application of a sending process; nothing is connected before a worker boots."""
-    opening = Opening(settings, vendors, addresses.database_url)
+    opening = Opening(settings, vendors, addresses)
     broker = Broker(addresses.redis_url, [DaemonLoop(), Retries(max_retries=0), opening])
     for channel in served_channels():
         _declare_channel(broker, channel, opening)

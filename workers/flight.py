@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from admission.accounts import Accounts
+from admission.breaker import Breaker
 from config import log
 from config.catalog import CATALOG
 from config.failpoints import passing
@@ -46,11 +47,12 @@ class LiveBatch:
 class Sender:
     """Sends the requests of started batches on the process's loop."""
 
-    def __init__(self, client: Client, budget: Budget, flusher: Flusher, accounts: Accounts) -> None:
+    def __init__(self, client: Client, budget: Budget, flusher: Flusher, accounts: Accounts, breaker: Breaker) -> None:
         self._client = client
         self._budget = budget
         self._flusher = flusher
         self._accounts = accounts
+        self._breaker = breaker
         self._tasks: set[asyncio.Task[None]] = set()
         self.live: dict[UUID, LiveBatch] = {}
         """By send key: the batches whose lease must be renewed, until their end is in the ledger."""
@@ -79,6 +81,7 @@ class Sender:
         finally:
             self._budget.give_back(1)
         self._settle(batch, request, outcomes, monotonic() - began)
+        self._breaker.note(batch.flight.account, outcomes[0], probe=batch.flight.probe)
         for halted in (outcome for outcome in outcomes if isinstance(outcome, Halted)):
             await self._accounts.halt(batch.flight.account, halted)
             break

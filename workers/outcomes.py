@@ -37,6 +37,8 @@ class Flight:
     policy: Policy
     tainted: bool = False
     """A request under this key ended unknown before: this one is a replay."""
+    probe: bool = False
+    """It finds out whether the account's vendor works again."""
 
 
 def fold(outcome: Outcome, *, tainted: bool) -> Outcome:

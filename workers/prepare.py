@@ -43,6 +43,8 @@ class Group:
     send_key: UUID = field(default_factory=uuid4)
     members: list[Prepared] = field(default_factory=list)
     size_bytes: int = 0
+    probe: bool = False
+    """Does it find out whether its account's vendor works again?"""
 
     def add(self, prepared: Prepared) -> None:
         """Take a member."""
@@ -56,7 +58,7 @@ class Preparation:
 
     groups: list[Group] = field(default_factory=list)
     rejected: list[tuple[Claimed, Rejected]] = field(default_factory=list)
-    halted: list[tuple[Claimed, Halted]] = field(default_factory=list)
+    halted: list[tuple[Claimed, SendError]] = field(default_factory=list)
 
     def refuse(self, row: Claimed, error: SendError) -> None:
         """Note a message that does not go, by its decision."""

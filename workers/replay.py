@@ -51,11 +51,16 @@ async def _launch(runtime: Runtime, channel: Channel, send_key: UUID, found: bat
         _log.warning("replay_postponed", send_key=str(send_key), provider=found.provider)
         await batches.withdraw_replay(runtime.pool, send_key, lease.token, delay_seconds=HALT_SECONDS)
         return False
+    verdict = (await runtime.breaker.ask([account]))[account.fingerprint]
+    if verdict.why is not None and not verdict.probe:
+        delay = Policy.of(channel, runtime.settings).capacity_delay_seconds(verdict.why.after_seconds)
+        await batches.withdraw_replay(runtime.pool, send_key, lease.token, delay_seconds=delay)
+        return False
     provider = runtime.providers[found.provider]
     request = provider.request(restored(found.body), "", found.member_ids, account, send_key)
     # What support, an event or an earlier answer has decided meanwhile is not decided again.
     members = {UUID(id_): Sending(UUID(id_), None, sender, 0) for id_, sender in found.senders.items()}
-    flight = Flight(send_key, lease, account, Policy.of(channel, runtime.settings), tainted=True)
+    flight = Flight(send_key, lease, account, Policy.of(channel, runtime.settings), tainted=True, probe=verdict.probe)
     runtime.sender.launch(LiveBatch(flight, provider, [request], members, replays=found.replays))
     return True
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from admission.accounts import Accounts
+from admission.breaker import Breaker
 from config import log, version
 from config.clock import boottime
 from config.database import AWAY, Pool, pool
+from config.servers import Addresses
 from config.settings import Settings, VendorSettings
 from outbox import batches, presence
 from outbox.addresses import Allowed
@@ -45,6 +47,7 @@ class Runtime:
     pool: Pool
     client: Client
     accounts: Accounts
+    breaker: Breaker
     budget: Budget
     flusher: Flusher
     sender: Sender
@@ -71,6 +74,7 @@ class Runtime:
         """Wait until every request under way has its outcome in the ledger."""
         await self.sender.drained()
         await self.flusher.drained()
+        await self.breaker.flush()
 
     async def close(self) -> None:
         """Stop the loops, leave the list of workers, close connections."""
@@ -82,30 +86,38 @@ class Runtime:
         except (*AWAY, TimeoutError):
             _log.warning("left_without_saying_so")  # its row grows old by itself
         await self.client.close()
+        await self.breaker.close()
         await self.pool.close(timeout=2)
 
 
 async def open_runtime(
-    settings: Settings, vendors: Mapping[str, VendorSettings], database_url: str, queues: Collection[str]
+    settings: Settings, vendors: Mapping[str, VendorSettings], addresses: Addresses, queues: Collection[str]
 ) -> Runtime:
     """Open connections and begin the loops of a sending process that serves `queues`."""
-    await wait_until_ready(settings, database_url)
+    await wait_until_ready(settings, addresses.database_url)
     providers = registry.load()
-    database = pool(settings, database_url, size=POOL_SIZE, process="worker")
+    database = pool(settings, addresses.database_url, size=POOL_SIZE, process="worker")
     await database.open()
     client = Client(connections=CONNECTIONS, timeout_seconds=settings.request_timeout_seconds)
     accounts = Accounts(database, providers, vendors, settings.keyring, settings.public_url)
+    breaker = Breaker(addresses.redis_url)
     budget = Budget(CONNECTIONS)
     here = presence.Presence(
         uuid4(), socket.gethostname(), os.getpid(), sorted(queues), settings.worker_threads, version.current()
     )
     allowed = Allowed.parse(settings.allowed_recipients)
     flusher = Flusher(database, f"{here.host}:{here.pid}")
-    sender = Sender(client, budget, flusher, accounts)
+    sender = Sender(client, budget, flusher, accounts, breaker)
     runtime = Runtime(
-        settings, providers, database, client, accounts, budget, flusher, sender, here, allowed, Gate(), []
+        settings, providers, database, client, accounts, breaker, budget, flusher, sender, here, allowed, Gate(), []
     )
-    for name, loop in (("settle", flusher.run()), ("renew", _renew(runtime)), ("presence", _be_present(runtime))):
+    loops = {
+        "settle": flusher.run(),
+        "breaker": breaker.run(),
+        "renew": _renew(runtime),
+        "presence": _be_present(runtime),
+    }
+    for name, loop in loops.items():
         runtime.loops.append(asyncio.create_task(loop, name=name))
         runtime.loops[-1].add_done_callback(_ended)
     return runtime

@@ -13,8 +13,10 @@ from config import log
 from config.channels import CHANNELS, Channel
 from config.database import AWAY
 from config.failpoints import passing
-from outbox import claims, starts
+from outbox import bundles, claims, starts
 from outbox.retry import Policy
+from providers.base import Later, SendError
+from workers.admit import Waiting, admit
 from workers.compose import Composed, Composition, requests_of
 from workers.flight import LiveBatch
 from workers.lease import Lease
@@ -34,8 +36,9 @@ async def send_bundle(runtime: Runtime, channel: Channel, token: UUID, ids: Sequ
 
 
 async def _send(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
-    rows = await starts.read(runtime.pool, channel, ids, token)
-    prepared = await _prepare(runtime, channel, rows)
+    async with bundles.in_hand(runtime.pool, runtime.presence.id, token, ids):
+        rows = await starts.read(runtime.pool, channel, ids, token)
+        prepared = await _prepare(runtime, channel, rows)
     await _refuse(runtime, channel, token, prepared)
     if not prepared.groups:
         return
@@ -47,7 +50,10 @@ async def _send(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[s
         if runtime.gate.closed:
             await claims.release(runtime.pool, list(ids), token)
             return
-        launched = await _start(runtime, channel, token, prepared.groups)
+        # A vendor may have gone away while this bundle waited for its share.
+        admitted, waiting = await admit(runtime.breaker, prepared.groups)
+        await _put_off(runtime, channel, token, waiting)
+        launched = await _start(runtime, channel, token, admitted)
     finally:
         runtime.budget.give_back(taken - launched)
 
@@ -70,20 +76,37 @@ async def _refuse(runtime: Runtime, channel: Channel, token: UUID, prepared: Pre
             token,
             [{"id": row.id, "error_code": why.code, "error_message": why.reason} for row, why in prepared.rejected],
         )
-    if prepared.halted:
-        delay = Policy.of(channel, runtime.settings).capacity_delay_seconds(HALT_SECONDS)
-        await starts.defer(
-            runtime.pool,
-            token,
-            [
-                {"id": row.id, "error_code": why.code, "error_message": why.reason, "delay_seconds": delay}
-                for row, why in prepared.halted
-            ],
-        )
+    await _put_off(runtime, channel, token, prepared.halted)
+
+
+async def _put_off(runtime: Runtime, channel: Channel, token: UUID, waiting: Waiting) -> None:
+    """Put messages off whose account cannot send now, each by a time of its own: they must not come back at once."""
+    if not waiting:
+        return
+    policy = Policy.of(channel, runtime.settings)
+    await starts.defer(
+        runtime.pool,
+        token,
+        [
+            {
+                "id": row.id,
+                "error_code": why.code,
+                "error_message": why.reason,
+                "delay_seconds": policy.capacity_delay_seconds(_wait_seconds(why)),
+            }
+            for row, why in waiting
+        ],
+    )
+
+
+def _wait_seconds(why: SendError) -> float:
+    return (why.after_seconds or 0.0) if isinstance(why, Later) else HALT_SECONDS
 
 
 async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequence[Group]) -> int:
     """Start the groups in one transaction and launch what was started; return how many requests began."""
+    if not groups:
+        return 0
     lease = runtime.new_lease()
     composition = Composition(runtime.providers, groups)
     try:
@@ -99,13 +122,14 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
         )
     except AWAY:
         started = await _confirmed(runtime, lease)
+    _give_up_probes(runtime, groups, composition.composed if started else ())
     if not started:
         return 0
     passing("after_start")
     policy = Policy.of(channel, runtime.settings)
     for composed in composition.composed:
         group = composed.group
-        flight = Flight(group.send_key, lease.of_batch(), group.account, policy)
+        flight = Flight(group.send_key, lease.of_batch(), group.account, policy, probe=group.probe)
         runtime.sender.launch(_live(runtime, flight, composed))
     return sum(len(composed.requests) for composed in composition.composed)
 
@@ -122,6 +146,14 @@ async def _confirmed(runtime: Runtime, lease: Lease) -> dict[UUID, int]:
             _log.warning("start_unconfirmed", error=type(error).__name__)
             await asyncio.sleep(CONFIRM_SECONDS)
     return {}
+
+
+def _give_up_probes(runtime: Runtime, groups: Sequence[Group], composed: Sequence[Composed]) -> None:
+    """A probe that was refused at its start lets another message of its account try."""
+    launched = {one.group.send_key for one in composed}
+    for group in groups:
+        if group.probe and group.send_key not in launched:
+            runtime.breaker.give_up(group.account)
 
 
 def _candidate(group: Group, index: int) -> starts.Candidate:

@@ -18,17 +18,22 @@ def with_ledger(work: Callable[[Pool], Awaitable[_Result]]) -> _Result:
 
     Raises NotReady where the database is not one that this version can work on.
     """
+    return with_servers(lambda pool, _redis_url: work(pool))
+
+
+def with_servers(work: Callable[[Pool, str], Awaitable[_Result]]) -> _Result:
+    """Run `work` with a pool as `with_ledger` does, and with the address of Redis."""
     settings = load()
     log.configure("error", settings.log_format, process="cli")
 
-    async def run(database_url: str) -> _Result:
-        await readiness.check(settings, database_url)
-        opened = pool(settings, database_url, size=1, process="cli")
+    async def run(addresses: servers.Addresses) -> _Result:
+        await readiness.check(settings, addresses.database_url)
+        opened = pool(settings, addresses.database_url, size=1, process="cli")
         async with opened:
-            return await work(opened)
+            return await work(opened, addresses.redis_url)
 
     with servers.resolve(settings, start=False) as addresses:
-        return asyncio.run(run(addresses.database_url))
+        return asyncio.run(run(addresses))
 
 
 def actor() -> str:

@@ -3,9 +3,13 @@
 from dataclasses import asdict
 
 import click
+import redis
 
+from admission.open_breakers import OpenBreaker, open_breakers
+from config.broker import client
 from config.catalog import served_channels
-from console.cli.ledger import with_ledger
+from config.database import Pool
+from console.cli.ledger import with_servers
 from console.cli.speech import json_wanted, print_json, print_table, say
 from outbox.overview import COUNT_LIMIT, Overview, overview
 
@@ -14,13 +18,25 @@ from outbox.overview import COUNT_LIMIT, Overview, overview
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as when the output is not a terminal.")
 def status(as_json: bool) -> None:
     """Show what waits, what is under way, what ended today, who works, and what holds."""
-    seen = with_ledger(overview)
+    seen, breakers = with_servers(_read)
     if json_wanted(as_json):
         attempts = [{"provider": p, "outcome": o, "requests": n} for (p, o), n in seen.attempts.items()]
-        print_json({**asdict(seen), "attempts": attempts})
+        open_ = None if breakers is None else [asdict(one) for one in breakers]
+        print_json({**asdict(seen), "attempts": attempts, "breakers": open_})
         return
     _print_channels(seen)
     _print_trouble(seen)
+    _print_breakers(breakers)
+
+
+async def _read(pool: Pool, redis_url: str) -> tuple[Overview, list[OpenBreaker] | None]:
+    """Read how it stands; of the breakers nothing is known (None) while Redis is away."""
+    seen = await overview(pool)
+    try:
+        with client(redis_url) as opened:
+            return seen, open_breakers(opened)
+    except redis.RedisError:
+        return seen, None
 
 
 def _print_channels(seen: Overview) -> None:
@@ -82,6 +98,14 @@ def _print_trouble(seen: Overview) -> None:
             say(f"no provider of this version serves {name}: its messages wait")
         elif (view.due or view.held) and not view.workers:
             say(f"no worker serves {name}: python -m workers {name}")
+
+
+def _print_breakers(breakers: list[OpenBreaker] | None) -> None:
+    if breakers is None:
+        say("\nRedis does not answer: nothing is claimed, and which vendors do not work is not known")
+    elif breakers:
+        rows = [(b.provider, b.tenant_id, b.since, b.error, b.until) for b in breakers]
+        print_table(("provider", "tenant", "since", "last error", "next try"), rows, title="\nVendors that do not work")
 
 
 def _capped(count: int) -> str:

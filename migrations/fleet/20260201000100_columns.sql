@@ -11,6 +11,7 @@ BEGIN
             ADD COLUMN IF NOT EXISTS expires_at timestamptz,
             ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0,
             ADD COLUMN IF NOT EXISTS attempts_forgiven integer NOT NULL DEFAULT 0,
+            ADD COLUMN IF NOT EXISTS crashes smallint NOT NULL DEFAULT 0,
             ADD COLUMN IF NOT EXISTS lease_token uuid,
             ADD COLUMN IF NOT EXISTS lease_expires_at timestamptz,
             ADD COLUMN IF NOT EXISTS send_key uuid,
@@ -44,4 +45,5 @@ $$;
 COMMENT ON COLUMN public.channel_outbox.priority IS 'above 0 urgent, 0 normal, below 0 bulk; within a band the earliest due goes first';
 COMMENT ON COLUMN public.channel_outbox.attempts IS 'requests made for this message so far';
 COMMENT ON COLUMN public.channel_outbox.attempts_forgiven IS 'requests made before support last scheduled it again; they do not count against its budget';
+COMMENT ON COLUMN public.channel_outbox.crashes IS 'claims that ran out in the hands of a worker, before anything was sent; at three it has failed';
 COMMENT ON COLUMN public.channel_outbox.send_key IS 'of its latest batch: the key that the vendor was handed';

@@ -89,6 +89,16 @@ CREATE TABLE IF NOT EXISTS fleet.workers (
     seen_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Bundles that a worker renders at this moment, one row each. A row that stays tells that its worker died of it, or
+-- with it. Unlogged: it costs no flush, and a database that crashed has forgotten whom to suspect, which harms nobody.
+CREATE UNLOGGED TABLE IF NOT EXISTS fleet.bundles (
+    id uuid PRIMARY KEY,
+    token uuid NOT NULL,                  -- of the claim that its messages are queued under
+    message_ids uuid[] NOT NULL,
+    worker uuid NOT NULL,                 -- as in fleet.workers
+    taken_at timestamptz NOT NULL
+);
+
 -- An awake relay polls by itself; only while none is awake does an insert notify. Losing this table loses nothing.
 CREATE UNLOGGED TABLE IF NOT EXISTS fleet.relays (
     id uuid PRIMARY KEY,
@@ -121,7 +131,7 @@ CREATE INDEX IF NOT EXISTS fleet_audit_duplicates ON fleet.audit_log (id) WHERE 
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     fleet.accounts, fleet.pauses, fleet.suppressions, fleet.templates, fleet.limits, fleet.lanes, fleet.lane_hints,
-    fleet.workers, fleet.relays, fleet.api_keys
+    fleet.workers, fleet.bundles, fleet.relays, fleet.api_keys
 TO fleet;
 GRANT SELECT, INSERT ON fleet.audit_log TO fleet;
 

@@ -55,7 +55,7 @@ BEGIN
             (tenant_id IS NULL OR fleet.user_has_tenant_access(tenant_id))
             AND (status IS NULL OR status::text NOT IN (
                 'queued', 'sending', 'sent', 'delivered', 'failed', 'cancelled', 'suppressed', 'unknown'))
-            AND (attempts, attempts_forgiven) = (0, 0)
+            AND (attempts, attempts_forgiven, crashes) = (0, 0, 0)
             AND coalesce(lease_token, send_key) IS NULL
             AND coalesce(sender, provider_message_id, error_class) IS NULL
             AND coalesce(lease_expires_at, finalized_at) IS NULL

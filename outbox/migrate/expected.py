@@ -25,9 +25,9 @@ QUEUES = ("channel_outbox", "job_queue")
 ADDED: dict[str, Columns] = {
     "channel_outbox": {
         "campaign_id": _UUID, "asset_id": _UUID, "priority": _INTEGER, "expires_at": _TIME, "attempts": _INTEGER,
-        "attempts_forgiven": _INTEGER, "lease_token": _UUID, "lease_expires_at": _TIME, "send_key": _UUID,
-        "sender": TEXT, "provider_message_id": TEXT, "error_class": TEXT, "error_code": TEXT, "error_message": TEXT,
-        "finalized_at": _TIME, "updated_at": _TIME,
+        "attempts_forgiven": _INTEGER, "crashes": _INTEGER, "lease_token": _UUID, "lease_expires_at": _TIME,
+        "send_key": _UUID, "sender": TEXT, "provider_message_id": TEXT, "error_class": TEXT, "error_code": TEXT,
+        "error_message": TEXT, "finalized_at": _TIME, "updated_at": _TIME,
     },
     "job_queue": {
         "unique_key": TEXT, "max_attempts": _INTEGER, "expires_at": _TIME, "lease_token": _UUID,
@@ -122,6 +122,7 @@ PLATFORM_STATUSES = frozenset({Status.SCHEDULED, Status.SENT, Status.DELIVERED, 
 NUMBERS: dict[tuple[str, str], int] = {
     ("channel_outbox", "attempts"): 0,
     ("channel_outbox", "attempts_forgiven"): 0,
+    ("channel_outbox", "crashes"): 0,
     ("job_queue", "max_attempts"): 3,
 }
 """Columns that the fleet calculates with and which must never be NULL, and their defaults."""

@@ -9,6 +9,8 @@
 -- comparison keeps its index.
 -- Pauses of everything and of the channel are asked first, because they end a range before any row is read; the rest is
 -- asked of each row in the words of a start, so that nothing is claimed that the start would put back.
+-- The first claim fixes the message's end by its channel's late policy, so that retries and put-offs do not move it.
+-- Second column: whether it has a bundle of its own, because a worker crashed over it.
 WITH due AS MATERIALIZED (
     SELECT o.id
     FROM (VALUES (0), (1), (2)) AS bands (band)
@@ -42,9 +44,10 @@ UPDATE public.channel_outbox o
 SET status = 'queued',
     lease_token = %(token)s,
     lease_expires_at = fleet.now() + make_interval(secs => %(lease_seconds)s),
+    expires_at = coalesce(o.expires_at, coalesce(o.scheduled_at, o.created_at) + make_interval(secs => %(late_after_seconds)s::float8)),
     updated_at = fleet.now()
 WHERE o.id = ANY (ARRAY(SELECT due.id FROM due)) AND o.status = 'scheduled'
-RETURNING o.id::text
+RETURNING o.id::text, o.crashes > 0
 
 -- name: release
 -- queued -> scheduled, by the relay that claimed them, when Redis did not take them. No row: they were rescued or
@@ -57,17 +60,37 @@ RETURNING o.id
 -- name: rescue
 -- queued -> scheduled, by the rescuer: the lease ran out (or there is none), and nothing was sent under it. No row:
 -- every claim is alive.
+-- Where the claim ran out while a worker rendered it, that is a crash, and the last of %(crash_limit)s ends in failed.
+-- A claim that no worker had in hand (Redis was wiped, nobody serves the channel) counts as none.
 WITH expired AS MATERIALIZED (
-    SELECT o.id
+    SELECT o.id, o.lease_token, o.crashes
     FROM public.channel_outbox o
     WHERE o.status = 'queued' AND (o.lease_expires_at IS NULL OR o.lease_expires_at < fleet.now())
     ORDER BY o.id
     LIMIT %(limit)s
     FOR UPDATE OF o SKIP LOCKED
+),
+found AS MATERIALIZED (
+    SELECT e.id, e.crashes + (count(b.id) > 0)::integer AS crashes
+    FROM expired e
+    LEFT JOIN fleet.bundles b ON b.token = e.lease_token AND e.id = ANY (b.message_ids)
+    GROUP BY e.id, e.crashes
 )
 UPDATE public.channel_outbox o
-SET status = 'scheduled', lease_token = NULL, lease_expires_at = NULL, updated_at = fleet.now()
-WHERE o.id = ANY (ARRAY(SELECT expired.id FROM expired)) AND o.status = 'queued'
+SET status = CASE WHEN f.crashes < %(crash_limit)s THEN 'scheduled' ELSE 'failed' END,
+    crashes = f.crashes,
+    error_class = CASE WHEN f.crashes < %(crash_limit)s THEN o.error_class ELSE 'rejected' END,
+    error_code = CASE WHEN f.crashes < %(crash_limit)s THEN o.error_code ELSE 'poison' END,
+    error_message = CASE
+        WHEN f.crashes < %(crash_limit)s THEN o.error_message
+        ELSE 'the worker crashed each time it prepared this message, ' || f.crashes || ' times; look at its payload'
+    END,
+    finalized_at = CASE WHEN f.crashes >= %(crash_limit)s THEN fleet.now() END,
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    updated_at = fleet.now()
+FROM found f
+WHERE o.id = f.id AND o.status = 'queued'
 RETURNING o.id
 
 -- name: next_due

@@ -36,7 +36,7 @@ SELECT to_jsonb(o) FROM public.channel_outbox o WHERE o.id = %(id)s
 SELECT to_jsonb(a) FROM fleet.attempts a WHERE a.message_id = %(id)s ORDER BY a.number
 
 -- name: retry
--- failed -> scheduled, by a person: what was tried so far no longer counts against its budget, and an end that has
+-- failed -> scheduled, by a person: what was tried so far, and what crashed over it, no longer counts, and an end that has
 -- passed no longer holds. No row for a message: it is not failed (any more), so there is nothing to try again.
 WITH chosen AS MATERIALIZED (
     SELECT o.id
@@ -56,6 +56,7 @@ UPDATE public.channel_outbox o
 SET status = 'scheduled',
     scheduled_at = fleet.now(),
     attempts_forgiven = o.attempts,
+    crashes = 0,
     expires_at = CASE WHEN o.expires_at > fleet.now() THEN o.expires_at END,
     error_class = NULL,
     error_code = NULL,

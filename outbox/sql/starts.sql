@@ -16,7 +16,7 @@ SELECT o.id,
     o.payload IS NOT NULL AS has_payload,
     o.xmin::text AS seen,
     o.attempts,
-    o.attempts > 0 AND EXISTS (
+    o.crashes > 0 OR o.attempts > 0 AND EXISTS (
         SELECT FROM fleet.attempts a
         WHERE a.message_id = o.id AND a.number > o.attempts_forgiven AND a.error_code = ANY (%(alone)s::text[])
     ) AS travels_alone,
@@ -61,24 +61,27 @@ WHERE o.id = locked.id AND o.status = 'queued' AND o.lease_token = %(token)s
 RETURNING o.id
 
 -- name: defer
--- queued -> scheduled, later: its account cannot send now, which spends no attempt. No row for a message: it is no
--- longer this claim's.
+-- queued -> scheduled, later: its account cannot send now, which spends no attempt. What would be put off beyond its
+-- own end fails now: queued -> failed. No row for a message: it is no longer this claim's.
 WITH deferred AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(rows)s) AS d (id uuid, error_code text, error_message text, delay_seconds float8)
 ),
 locked AS MATERIALIZED (
-    SELECT o.id
+    SELECT o.id, due.at AS due_at, coalesce(o.expires_at <= due.at, false) AS is_late
     FROM public.channel_outbox o
     JOIN deferred d ON d.id = o.id
+    CROSS JOIN LATERAL (SELECT fleet.now() + make_interval(secs => d.delay_seconds) AS at) AS due
     WHERE o.status = 'queued' AND o.lease_token = %(token)s
     ORDER BY o.id
     FOR UPDATE OF o
 )
 UPDATE public.channel_outbox o
-SET status = 'scheduled',
-    scheduled_at = fleet.now() + make_interval(secs => d.delay_seconds),
-    error_code = d.error_code,
-    error_message = d.error_message,
+SET status = CASE WHEN locked.is_late THEN 'failed' ELSE 'scheduled' END,
+    scheduled_at = CASE WHEN locked.is_late THEN o.scheduled_at ELSE locked.due_at END,
+    error_class = CASE WHEN locked.is_late THEN 'expired' ELSE o.error_class END,
+    error_code = CASE WHEN locked.is_late THEN 'expired' ELSE d.error_code END,
+    error_message = CASE WHEN locked.is_late THEN 'expires_at passes before it may go out: ' ELSE '' END || d.error_message,
+    finalized_at = CASE WHEN locked.is_late THEN fleet.now() END,
     lease_token = NULL,
     lease_expires_at = NULL,
     updated_at = fleet.now()

@@ -86,6 +86,8 @@ def test_status(env: dict[str, str], owner: psycopg.Connection) -> None:
     seen = json.loads(fleet("status", env=env).stdout)
     assert seen["channels"]["email"]["due"] == 1
     assert seen["holds"] == []
+    assert seen["breakers"] == []
+    assert json.loads(fleet("status", env={**env, "REDIS_URL": "redis://127.0.0.1:9/0"}).stdout)["breakers"] is None
 
 
 def test_db(env: dict[str, str], owner: psycopg.Connection, empty_database: str) -> None:

@@ -1,5 +1,6 @@
 """The web process's probes and figures."""
 
+import asyncio
 import json
 import os
 import socket
@@ -13,9 +14,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from admission.breaker import FAILURES, Breaker
 from benchmarks.running import ROOT, until
+from providers.base import Unknown
 from tests.acceptance.conftest import environment
 from tests.factories import insert, pause
+from tests.vendors import account_of
 
 
 def get(url: str) -> tuple[int, str]:
@@ -59,6 +63,18 @@ def test_the_door_for_callbacks_is_open(web: str) -> None:
         refused.value.close()
 
 
+async def test_an_open_breaker_is_a_figure(web: str, redis_url: str) -> None:
+    breaker = Breaker(redis_url)
+    for _ in range(FAILURES):
+        breaker.note(account_of("twilio"), Unknown("timeout", "the vendor did not answer in time"))
+    await breaker.flush()
+    await breaker.close()
+
+    status, body = await asyncio.to_thread(get, f"{web}/metrics")
+    assert status == 200
+    assert 'fleet_breaker_open{provider="twilio"} 1.0' in body
+
+
 def test_probes_and_figures(web: str, owner: psycopg.Connection) -> None:
     insert(owner)
     pause(owner, "channel:sms")
@@ -79,6 +95,7 @@ def test_probes_and_figures(web: str, owner: psycopg.Connection) -> None:
     assert 'fleet_events_unapplied{state="given_up"} 1.0' in body
     assert 'fleet_events_unapplied{state="waiting"} 0.0' in body
     assert 'fleet_broker_messages{queue="email"} 0.0' in body
+    assert 'fleet_breaker_open{provider="resend"} 0.0' in body
     assert "resend.dev" not in body
 
     owner.execute("DELETE FROM fleet.schema_migrations WHERE name LIKE 'fleet/%'")

@@ -6,11 +6,13 @@ from typing import Any
 
 import orjson
 import pytest
+import redis
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from config.catalog import CATALOG
 from config.channels import Channel
+from config.servers import Addresses
 from config.settings import load_together
 from providers import registry
 from simulator.app import create_app
@@ -59,7 +61,7 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture
-async def open_worker(ledger: Any, database_url: str, vendors: Vendors) -> AsyncIterator[Open]:
+async def open_worker(ledger: Any, database_url: str, redis_url: str, vendors: Vendors) -> AsyncIterator[Open]:
     """Opens runtimes; each keyword is an environment variable."""
     opened: list[Runtime] = []
 
@@ -69,7 +71,9 @@ async def open_worker(ledger: Any, database_url: str, vendors: Vendors) -> Async
         settings, of_vendors = load_together(
             {**addresses, **environment}, [provider.environment for provider in providers.values()]
         )
-        runtime = await open_runtime(settings, dict(zip(providers, of_vendors, strict=True)), database_url, ["email"])
+        runtime = await open_runtime(
+            settings, dict(zip(providers, of_vendors, strict=True)), Addresses(database_url, redis_url), ["email"]
+        )
         opened.append(runtime)
         return runtime
 
@@ -83,6 +87,13 @@ async def worker(open_worker: Open) -> Runtime:
     """A sending process that retries within a second."""
     runtime: Runtime = await open_worker(FLEET_RETRY_BASE_SECONDS="1")
     return runtime
+
+
+def end_of_pauses(redis_url: str) -> None:
+    """Let every pause that a vendor asked for be over: `travel` moves the ledger's clock, and not that of Redis."""
+    with redis.Redis.from_url(redis_url) as client:
+        for key in client.scan_iter("fleet:breaker:*"):
+            client.delete(key)
 
 
 async def deliver(worker: Runtime, channel: Channel = Channel.EMAIL) -> None:

@@ -51,7 +51,7 @@ async def test_urgent_goes_before_normal_before_bulk_and_then_the_earliest(
         insert(owner, priority=-5, scheduled_at=early),
     ]
     taken = [
-        (await claims.claim(ledger, Channel.EMAIL, limit=1, token=uuid4(), lease_seconds=60))[0]
+        (await claims.claim(ledger, Channel.EMAIL, limit=1, token=uuid4(), lease_seconds=60))[0].id
         for _ in range(len(order))
     ]
 
@@ -64,7 +64,7 @@ async def test_relays_at_work_together_never_take_the_same_message(ledger: Pool,
     async def relay() -> list[str]:
         mine: list[str] = []
         while some := await claims.claim(ledger, Channel.EMAIL, limit=7, token=uuid4(), lease_seconds=60):
-            mine += some
+            mine += [one.id for one in some]
         return mine
 
     shares = await asyncio.gather(*(relay() for _ in range(4)))

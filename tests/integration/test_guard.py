@@ -65,6 +65,7 @@ LEDGER = {
     "id": "gen_random_uuid()",
     "attempts": "1",
     "attempts_forgiven": "1",
+    "crashes": "1",
     "lease_token": "gen_random_uuid()",
     "lease_expires_at": "now()",
     "send_key": "gen_random_uuid()",

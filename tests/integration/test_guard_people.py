@@ -95,6 +95,7 @@ def test_nobody_hands_a_message_to_a_strangers_tenant(database: Database, tenant
         *(("status", word, False) for word in ("sending", "delivered", "failed", "cancelled", "suppressed", "unknown")),
         ("attempts", 1, False),
         ("attempts_forgiven", 1, False),
+        ("crashes", 1, False),
         ("lease_token", uuid4(), False),
         ("lease_expires_at", "tomorrow", False),
         ("send_key", uuid4(), False),

@@ -16,7 +16,7 @@ PAGES_PER_ROW = 30
 """What a claimed row may cost in pages read or changed: its index entries and its two versions, not its table."""
 
 _CLAIMS = load("claims")
-_CLAIM = {"provider": "resend", "limit": 500, "token": uuid4(), "lease_seconds": 60}
+_CLAIM = {"provider": "resend", "limit": 500, "token": uuid4(), "lease_seconds": 60, "late_after_seconds": 3600}
 _ROWS = """
     INSERT INTO channel_outbox (workspace_id, channel, recipient_email, payload, status, scheduled_at, priority)
     SELECT md5((i %% 1000)::text)::uuid, (ARRAY['email', 'sms', 'voice'])[1 + i %% 3], 'person@mail.dev', '{}',
@@ -47,7 +47,7 @@ def full(module_database_url: str) -> Iterator[psycopg.Connection]:
         ("claim", 500, {"channel": "email", **_CLAIM}),
         ("claim", 0, {"channel": "linkedin", **_CLAIM}),
         ("claim", 0, {"channel": "voice", **_CLAIM}),
-        ("rescue", 0, {"limit": 500}),
+        ("rescue", 0, {"limit": 500, "crash_limit": 3}),
         ("next_due", 1, {}),
         ("strangers", 0, {"known": ["email", "sms", "voice"]}),
         ("reject_unclaimable", 0, {"channels": ["fax"], "served": "email", "limit": 500}),

@@ -56,9 +56,10 @@ class LedgerMachine(Stage):
     @rule(target=taken, channel=channels, limit=st.integers(1, MESSAGES))
     def claim(self, channel: str, limit: int) -> tuple[UUID, str, list[str]]:
         token = self.new_id()
-        ids = self.do(
+        found = self.do(
             claims.claim(self.world.pool, Channel(channel), limit=limit, token=token, lease_seconds=LEASE_SECONDS)
         )
+        ids = [one.id for one in found]
         assert {UUID(id_) for id_ in ids} <= self.before.having("scheduled")
         return token, channel, ids
 

@@ -9,8 +9,8 @@ RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRI
 EXPECTED = {
     ("SELECT", "INSERT", "UPDATE", "DELETE"): """
         channel_outbox job_queue fleet.batches fleet.unknowns fleet.events fleet.accounts fleet.pauses
-        fleet.suppressions fleet.templates fleet.limits fleet.lanes fleet.lane_hints fleet.workers fleet.relays
-        fleet.api_keys
+        fleet.suppressions fleet.templates fleet.limits fleet.lanes fleet.lane_hints fleet.workers fleet.bundles
+        fleet.relays fleet.api_keys
     """,
     ("SELECT", "INSERT"): "fleet.attempts fleet.promises fleet.audit_log",
     ("SELECT",): """

@@ -7,7 +7,7 @@ import pytest
 
 from outbox import batches
 from tests.factories import attempts_of, column_of, insert, pause, status_of, suppress, travel
-from tests.integration.conftest import Open, Vendors, deliver
+from tests.integration.conftest import Open, Vendors, deliver, end_of_pauses
 from workers.replay import replay_batch
 from workers.runtime import Runtime
 
@@ -61,7 +61,7 @@ async def test_a_replay_is_byte_for_byte_the_same(worker: Runtime, vendors: Vend
 
 @pytest.mark.parametrize("kind", ["too_many", "server_error"])
 async def test_an_answer_to_a_replay_says_nothing_of_the_first_request(
-    worker: Runtime, vendors: Vendors, owner: psycopg.Connection, kind: str
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection, redis_url: str, kind: str
 ) -> None:
     id_ = insert(owner)
     await vendors.fault(vendor="resend", kind="accept_then_drop", count=1)
@@ -72,6 +72,7 @@ async def test_an_answer_to_a_replay_says_nothing_of_the_first_request(
 
     assert status_of(owner, id_) == "unknown"
     travel(owner, 100)
+    end_of_pauses(redis_url)
     await replay(worker)
 
     assert status_of(owner, id_) == "sent"

@@ -194,7 +194,7 @@ async def test_a_channel_that_somebody_made_up_is_no_label(ledger: Pool, owner: 
     for channel in ("fax", "pigeon", "email"):
         insert(owner, channel, status="sent")
 
-    figures = exposition(await overview(ledger), {}).decode()
+    figures = exposition(await overview(ledger), {}, []).decode()
 
     assert 'fleet_outbox_messages{channel="other",state="sent"} 2.0' in figures
     assert 'fleet_outbox_messages{channel="email",state="sent"} 1.0' in figures

@@ -8,7 +8,7 @@ import pytest
 
 from config.channels import Channel
 from tests.factories import attempts_of, column_of, insert, status_of, travel
-from tests.integration.conftest import Open, Vendors, deliver
+from tests.integration.conftest import Open, Vendors, deliver, end_of_pauses
 from workers.lease import Lease
 from workers.runtime import Runtime
 
@@ -82,7 +82,7 @@ async def test_bad_input_ends_with_a_code_and_a_sentence_and_stops_nobody(
 
 
 async def test_429_waits_as_long_as_told_and_spends_no_attempt(
-    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection, redis_url: str
 ) -> None:
     id_ = insert(owner, "sms")
     await vendors.fault(vendor="twilio", kind="too_many", count=1, seconds=3)
@@ -92,6 +92,7 @@ async def test_429_waits_as_long_as_told_and_spends_no_attempt(
     assert status_of(owner, id_) == "scheduled"
     assert attempts_of(owner, id_) == [(1, "later", False)]
     travel(owner, 30)
+    end_of_pauses(redis_url)
     await deliver(worker, Channel.SMS)
     assert status_of(owner, id_) == "sent"
 

@@ -136,11 +136,14 @@ class _Recorder:
     def add(self, settlements: list[Settlement], _ended: Ended | None) -> None:
         self.settled += settlements
 
+    def note(self, *_: Any, **__: Any) -> None:
+        """Nothing is learnt of the vendor."""
+
 
 @pytest.mark.parametrize(("late_seconds", "sent"), [(0.0, 1), (44.9, 1), (45.1, 0), (100.0, 0)])
 async def test_nothing_is_awaited_between_the_check_and_the_send(late_seconds: float, sent: int) -> None:
     recorder = _Recorder()
-    sender = Sender(cast("Any", recorder), Budget(1), cast("Any", recorder), cast("Any", None))
+    sender = Sender(cast("Any", recorder), Budget(1), cast("Any", recorder), cast("Any", None), cast("Any", recorder))
     message = message_of("sms", {"body": "Hello"})
     account = account_of("twilio")
     await sender._budget.take(1)

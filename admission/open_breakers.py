@@ -1,0 +1,38 @@
+"""Which breakers are open, for people: read from Redis, where they are.
+
+Refuses to change anything: a breaker closes when a message gets through, or with its record.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from admission.breaker import INDEX, moment
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBreaker:
+    """An account whose vendor does not work; the nil tenant is the environment's."""
+
+    provider: str
+    tenant_id: str
+    since: str
+    until: str
+    """Then one message tries."""
+    error: str
+
+
+def open_breakers(client: redis.Redis) -> list[OpenBreaker]:
+    """Return the open breakers, oldest first. Raises redis.RedisError."""
+    members: Any = client.smembers(INDEX)
+    keys = [key.decode() for key in members]
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.hmget(key, "tenant", "since", "until", "error")
+    found = [
+        OpenBreaker(key.split(":")[2], tenant.decode(), moment(since), moment(until), (error or b"").decode())
+        for key, (tenant, since, until, error) in zip(keys, pipe.execute(), strict=True)
+        if tenant and until  # the record of an account that nobody uses any more is gone before its name
+    ]
+    return sorted(found, key=lambda one: one.since)

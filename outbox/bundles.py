@@ -1,0 +1,32 @@
+"""Bundles in hand: which messages a worker is preparing at this moment, so that a crash over one of them is noticed.
+
+Owns the note that a worker makes before it renders a bundle and takes back afterwards. Refuses to decide anything by
+it: the rescuer counts a claim that ran out under such a note as a crash, and one without as an accident of the queue.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+from config.database import Pool, run
+from outbox.queries import load
+
+_SQL = load("bundles")
+
+
+@asynccontextmanager
+async def in_hand(pool: Pool, worker: UUID, token: UUID, message_ids: Sequence[str]) -> AsyncIterator[None]:
+    """Note that `worker` prepares these messages of the claim `token`, for the length of the block.
+
+    Where the block does not end, or ends in an exception, the note stays: what happens to a bundle once happens to it
+    again.
+    """
+    id_ = uuid4()
+    await run(pool, _SQL["take"], id=id_, token=token, message_ids=list(message_ids), worker=worker)
+    yield
+    await run(pool, _SQL["put_down"], id=id_)
+
+
+async def prune(pool: Pool) -> None:
+    """Forget notes whose claims have long run out."""
+    await run(pool, _SQL["prune"])
