@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full mutants check lint format types imports coverage bench up lock clean
+.PHONY: help setup demo test test-full mutants check lint format types imports coverage bench chaos up lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +55,11 @@ coverage: setup ## branch coverage of the ledger, the workers, the providers and
 		echo "$$package: $$($(BIN)/coverage report --include="$$package/*" --format=total) %"; done
 	@$(BIN)/coverage report --include="outbox/*,workers/*,providers/*,scheduler/*,admission/*" --fail-under=90
 
-bench: setup ## speed beside a bare loop, latency and cost when idle (ARGS=--short to see that it works)
-	@PYTHONPATH=. $(BIN)/python -m benchmarks $(ARGS)
+bench: setup ## speed beside a bare loop, latency, cost when idle (ARGS=--short; AGAINST=REVISION: beside that revision)
+	@PYTHONPATH=. $(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
+
+chaos: setup ## kill, stop, wipe and restart everything under load, and count (ARGS="--seed 7")
+	@PYTHONPATH=. $(BIN)/python -m tests.chaos $(ARGS)
 
 up: setup ## run every process on the servers and vendors that the environment names
 	@$(BIN)/fleet up --no-simulator

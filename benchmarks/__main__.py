@@ -1,13 +1,23 @@
-"""`python -m benchmarks [--short]`: speed beside the bare loop, latency, cost when idle, cost of a revoked key."""
+"""`python -m benchmarks [--short]`: speed beside the bare loop, latency, cost when idle, cost of a revoked key.
+
+`--against REVISION`: this tree's speed beside another revision's, and nothing else.
+"""
 
 import argparse
+import sys
 
-from benchmarks import latency, revoked, speed
+from benchmarks import against, latency, revoked, speed
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("--short", action="store_true", help="small numbers, to see that it works")
 parser.add_argument("--only", choices=("speed", "latency", "revoked"))
+parser.add_argument("--against", metavar="REVISION")
 given = parser.parse_args()
+
+if given.against:
+    rows, pairs = (2_000, 1) if given.short else (20_000, 5)
+    against.report(given.against, against.measure(given.against, rows, pairs))
+    sys.exit()
 
 if given.only in {None, "speed"}:
     speed.report(speed.measure(rows=2_000 if given.short else 20_000, pairs=1 if given.short else 5))

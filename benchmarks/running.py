@@ -30,12 +30,14 @@ class Fleet:
     database_url: str
     redis_url: str
     environment: dict[str, str]
+    root: Path = ROOT
+    """The tree that its processes run from."""
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start one process of the fleet: a module and its arguments."""
         command = [sys.executable, "-m", *arguments]
-        self.processes[name] = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
+        self.processes[name] = subprocess.Popen(command, env=self.environment, cwd=self.root, start_new_session=True)
         return self.processes[name]
 
     def stop(self) -> None:
@@ -58,11 +60,18 @@ class Fleet:
 @contextmanager
 def servers() -> Iterator[embedded.Servers]:
     """Embedded servers in a folder of their own, migrated."""
+    with bare_servers() as running:
+        runner.migrate(running.database_url, lambda _line: None)
+        yield running
+
+
+@contextmanager
+def bare_servers() -> Iterator[embedded.Servers]:
+    """Embedded servers in a folder of their own, empty."""
     with tempfile.TemporaryDirectory(prefix="fleet-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         home.chmod(0o755)  # as root the servers run as another account, which must reach its data
         with embedded.running(home) as running:
-            runner.migrate(running.database_url, lambda _line: None)
             yield running
         embedded.erase(home)
 

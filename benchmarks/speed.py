@@ -31,7 +31,7 @@ def measure(rows: int, pairs: int) -> list[Pair]:
         for number in range(pairs):
             loop = _loop(measured, vendor, rows)
             with running(measured, UNITS):
-                pair = Pair(loop, _fleet(measured, "sms", rows), _fleet(measured, "email", rows))
+                pair = Pair(loop, throughput(measured, "sms", rows), throughput(measured, "email", rows))
             found.append(pair)
             print(
                 f"pair {number + 1}: bare loop {pair.loop:.0f}/s, sms {pair.sms:.0f}/s ({pair.sms / pair.loop:.2f}), "
@@ -60,7 +60,7 @@ def _loop(measured: Fleet, vendor: str, rows: int) -> float:
     return rows / (time.monotonic() - began)
 
 
-def _fleet(measured: Fleet, channel: str, rows: int) -> float:
+def throughput(measured: Fleet, channel: str, rows: int) -> float:
     """Insert while the fleet is at work; the clock runs from the commit to the last settlement."""
     _fill(measured, channel, rows)
     began = time.monotonic()
