@@ -163,7 +163,7 @@ async def test_what_is_unknown_gets_no_new_attempt_by_itself(ledger: Pool, owner
     id_ = insert(owner, "sms", campaign_id=CAMPAIGN)
     await start(ledger, Channel.SMS, provider="twilio", body=None)
     travel(owner, 70)
-    await batches.expire(ledger, [], margin_seconds=2, limit=10)
+    await batches.expire(ledger, margin_seconds=2, limit=10)
 
     assert await cancel(ledger, Scope(campaign_id=CAMPAIGN)) == Cancelled(0, 0, 1)
 
