@@ -185,7 +185,7 @@ GUARDS = (
     Mutant(
         "a start passes while its scope is cancelled",
         (Change(_CANCELLATION, "VALUES (%(scope_key)s, 'cancel', %(reason)s,", "VALUES ('', 'cancel', %(reason)s,"),),
-        (_OF_CANCELLATION,),
+        (f"{_OF_CANCELLATION}::test_from_the_mark_on_nothing_of_the_scope_starts",),
     ),
     Mutant(
         "a cancel does not wait for what is being sent",
