@@ -113,20 +113,20 @@ async def test_a_paused_provider_holds_what_names_none_as_well(ledger: Pool, own
     assert ids_of(await claimed(ledger)) == {other}
 
 
-SCOPES = ("everything", "channel", "provider", "workspace", "campaign", "a workspace's part of a campaign")
-
-
-@pytest.mark.parametrize("kind", SCOPES)
-async def test_what_the_start_would_put_back_is_not_claimed(ledger: Pool, owner: psycopg.Connection, kind: str) -> None:
-    """For each scope that `fleet.scope_keys` names: held, the claim finds nothing; claimed before, nothing starts."""
+async def test_what_the_start_would_put_back_is_not_claimed(ledger: Pool, owner: psycopg.Connection) -> None:
+    """For each scope that `fleet.scope_keys` names: what was claimed before does not start, then nothing is claimed."""
     workspace, campaign = uuid4(), uuid4()
     insert(owner, workspace_id=workspace, campaign_id=campaign)
     named = owner.execute("SELECT fleet.scope_keys('email', 'resend', %s, %s)", (workspace, campaign)).fetchone()
-    keys = dict(zip(SCOPES, named[0] if named else (), strict=True))
-    earlier = await claimed(ledger)
-    pause(owner, keys[kind])
-    assert (await start(ledger, claim=earlier)).ids == []
-    assert ids_of(await claimed(ledger)) == set()
+    keys = named[0] if named else []
+    assert len(keys) >= 5
+    for key in keys:
+        earlier = await claimed(ledger)
+        assert len(earlier[1]) == 1, key
+        pause(owner, key)
+        assert (await start(ledger, claim=earlier)).ids == [], key
+        assert ids_of(await claimed(ledger)) == set(), key
+        owner.execute("DELETE FROM fleet.pauses")
 
 
 async def test_a_hold_of_what_was_due_before_lets_the_rest_pass(ledger: Pool, owner: psycopg.Connection) -> None:

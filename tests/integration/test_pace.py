@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import uuid4
 
 import psycopg
@@ -215,6 +216,21 @@ async def test_it_ends_in_seconds_while_the_database_is_away(
             await Pace(away, [Counting()], Napping(ending, naps=1), ending).run()
     finally:
         await away.close()
+
+
+async def test_a_waker_whose_proof_dies_ends_and_no_longer_claims_to_hear(
+    settings: Settings, database_url: str
+) -> None:
+    class Broken:
+        def connection(self) -> None:
+            raise RuntimeError("a mistake")
+
+    waker = Waker(settings, database_url, cast("Pool", Broken()))
+    waker.proved = True
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(ExceptionGroup):
+            await waker.run()
+    assert not waker.proved
 
 
 async def test_behind_a_pooler_without_an_address_to_listen_at_it_polls(

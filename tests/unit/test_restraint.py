@@ -21,7 +21,7 @@ def test_what_is_quick_or_full_is_done_again_at_once() -> None:
     assert not restraint.rests
 
 
-@pytest.mark.parametrize(("took", "rest"), [(0.1, 0.1 * REST_PER_SECOND), (30.0, LONGEST_REST_SECONDS)])
+@pytest.mark.parametrize(("took", "rest"), [(0.2, 0.2 * REST_PER_SECOND), (30.0, LONGEST_REST_SECONDS)])
 def test_what_is_slow_rests_in_proportion_and_not_for_ever(took: float, rest: float) -> None:
     clock = Clock()
     restraint = Restraint(clock)
