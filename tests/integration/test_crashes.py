@@ -154,9 +154,9 @@ async def test_it_has_a_request_of_its_own(
         insert(owner, recipient_email=f"delivered+{number}@resend.dev")
     if "attempts" in columns:
         owner.execute(
-            "INSERT INTO fleet.attempts (message_id, number, counted, id, send_key, provider, account, started_at, "
-            "finished_at, outcome, error_code) VALUES (%s, 1, true, gen_random_uuid(), gen_random_uuid(), 'resend', "
-            "'x', now(), now(), 'unknown', 'lease_expired')",
+            "INSERT INTO fleet.attempts (message_id, number, counted, id, send_key, provider, account, "
+            "account_tenant_id, started_at, finished_at, outcome, error_code) VALUES (%s, 1, true, gen_random_uuid(), "
+            "gen_random_uuid(), 'resend', 'x', gen_random_uuid(), now(), now(), 'unknown', 'lease_expired')",
             (suspect,),
         )
 
