@@ -68,16 +68,8 @@ class Relay:
         return Pass(moved, full)
 
     async def _relay(self, channel: Channel, queue: _Queue, limit: int) -> int:
-        token, began = uuid4(), monotonic()
-        taken = await claims.claim(
-            self._pool,
-            channel,
-            limit=limit,
-            token=token,
-            lease_seconds=self._lease_seconds,
-            late_after_seconds=self._late_after_seconds.get(channel),
-        )
-        queue.restraint.claimed(monotonic() - began, full=len(taken) == CLAIM_LIMIT)
+        token = uuid4()
+        taken = await self._claim(channel, queue, token, limit)
         if not taken:
             return 0
         passing("after_claim")
@@ -90,6 +82,19 @@ class Relay:
         passing("after_enqueue")
         queue.window.added(len(bundles))
         return len(taken)
+
+    async def _claim(self, channel: Channel, queue: _Queue, token: UUID, limit: int) -> list[claims.Taken]:
+        began = monotonic()
+        taken = await claims.claim(
+            self._pool,
+            channel,
+            limit=limit,
+            token=token,
+            lease_seconds=self._lease_seconds,
+            late_after_seconds=self._late_after_seconds.get(channel),
+        )
+        queue.restraint.claimed(monotonic() - began, full=len(taken) == CLAIM_LIMIT)
+        return taken
 
 
 def _bundles(taken: Sequence[claims.Taken], size: int) -> list[list[str]]:
