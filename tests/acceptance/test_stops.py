@@ -14,7 +14,7 @@ from tests.acceptance.conftest import FULL, Scene, at_work
 from workers import fence
 
 STOPS = 200 if FULL else 6
-PER_STOP = 300
+PER_STOP = 150
 """Messages inserted before each stop: more than are sent before it."""
 LEASE_SECONDS = 2
 SHORT = {
