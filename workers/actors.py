@@ -7,7 +7,7 @@ are ids and tokens, because they are shown wherever a message is.
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from config.channels import (
     look_up_actor_name,
     replay_actor_name,
 )
+from config.database import AWAY
 from config.servers import Addresses
 from config.settings import Settings, VendorSettings
 from outbox.readiness import NotReady
@@ -145,8 +146,8 @@ def build(settings: Settings, vendors: Mapping[str, VendorSettings], addresses: 
     async def apply(ids: list[int]) -> None:
         await apply_events(opening.runtime, ids)
 
-    dramatiq.actor(actor_name=APPLY_EVENTS_ACTOR, queue_name=EVENTS_QUEUE, broker=broker)(apply)
-    dramatiq.actor(actor_name=RUN_JOB_ACTOR, queue_name=JOBS_QUEUE, broker=broker)(run)
+    _declare(broker, APPLY_EVENTS_ACTOR, EVENTS_QUEUE, apply)
+    _declare(broker, RUN_JOB_ACTOR, JOBS_QUEUE, run)
     return Application(broker, opening)
 
 
@@ -160,6 +161,16 @@ def _declare_channel(broker: Broker, channel: Channel, opening: Opening) -> None
     async def look(token: str, ids: list[str]) -> None:
         await look_up(opening.runtime, channel, UUID(token), ids)
 
-    dramatiq.actor(actor_name=actor_name(channel), queue_name=channel.value, broker=broker)(send)
-    dramatiq.actor(actor_name=replay_actor_name(channel), queue_name=channel.value, broker=broker)(replay)
-    dramatiq.actor(actor_name=look_up_actor_name(channel), queue_name=channel.value, broker=broker)(look)
+    _declare(broker, actor_name(channel), channel.value, send)
+    _declare(broker, replay_actor_name(channel), channel.value, replay)
+    _declare(broker, look_up_actor_name(channel), channel.value, look)
+
+
+def _declare(broker: Broker, name: str, queue: str, work: Callable[..., Awaitable[None]]) -> None:
+    async def run(*arguments: Any) -> None:
+        try:
+            await work(*arguments)
+        except AWAY as error:  # its claim in the ledger runs out, and it comes again
+            _log.warning("given_up", actor=name, error=type(error).__name__)
+
+    dramatiq.actor(actor_name=name, queue_name=queue, broker=broker)(run)

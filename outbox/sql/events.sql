@@ -6,7 +6,7 @@
 INSERT INTO fleet.events (
     provider, tenant_id, event_id, kind, provider_message_id, message_id, attempt_id, code, reason, body, next_try_at
 )
-SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.provider_message_id, n.message_id, n.attempt_id, n.code, n.reason, n.body, fleet.now()
+SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.provider_message_id, n.message_id, n.attempt_id, n.code, n.reason, coalesce(n.body, '{}'), fleet.now()
 FROM json_to_recordset(%(rows)s) AS n (
     provider text, tenant_id uuid, event_id text, kind text, provider_message_id text, message_id uuid, attempt_id uuid,
     code text, reason text, body jsonb

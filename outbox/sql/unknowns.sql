@@ -116,6 +116,25 @@ moved AS (
     WHERE o.id = e.message_id AND o.status = 'unknown' AND o.send_key = e.send_key
     RETURNING o.id
 ),
+doubled AS (
+    -- Proof of another attempt came first, and now this one is found as well.
+    UPDATE public.channel_outbox o
+    SET error_code = 'duplicate', error_message = 'two requests for it were accepted', updated_at = fleet.now()
+    FROM ended e
+    WHERE o.id = e.message_id AND e.verdict = 'found' AND o.status IN ('sent', 'delivered')
+      AND EXISTS (
+          SELECT
+          FROM fleet.attempts a
+          WHERE a.message_id = o.id AND a.send_key <> e.send_key AND a.number > o.attempts_forgiven
+            AND (a.outcome = 'accepted' OR a.resolution = 'accepted')
+      )
+    RETURNING o.id, coalesce(o.workspace_id, o.tenant_id) AS workspace_id, e.number
+),
+flagged AS (
+    INSERT INTO fleet.audit_log (actor, action, workspace_id, subject, detail)
+    SELECT 'look-up', 'duplicate', d.workspace_id, d.id::text, jsonb_build_object('attempt', d.number)
+    FROM doubled d
+),
 asked AS (
     UPDATE public.channel_outbox o
     SET error_code = j.verdict,

@@ -36,7 +36,7 @@ def test_from_nothing_to_delivered(home: Path) -> None:
         assert said[0] == "simulated: resend, twilio, vapi (neither credentials nor an address are set)\n"
         simulator = re.findall(r"simulator: (\S+)/stats", said[1])[0]
         database = re.findall(r"psql '(\S+)'", said[2])[0]
-        assert "up: scheduler, email, sms, voice, jobs" in said[3]
+        assert "up: scheduler, email, sms, voice, events, jobs" in said[3]
         with psycopg.connect(database, autocommit=True) as owner:
             insert(owner, "email", MESSAGES // 2, "a")
             insert(owner, "sms", MESSAGES // 2, "b")

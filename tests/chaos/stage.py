@@ -32,7 +32,7 @@ SETTINGS = {
     "FLEET_LOG_LEVEL": "error",
 }
 """Short leases, so that a run of minutes sees many of them end; a budget of attempts that chaos cannot use up."""
-QUEUES = ("email", "sms", "voice", "jobs")
+QUEUES = ("email", "sms", "voice", "events", "jobs")
 COMMANDS = {
     "scheduler-1": ("scheduler",),
     "scheduler-2": ("scheduler",),
@@ -107,7 +107,7 @@ def stage() -> Iterator[Stage]:
         stack.callback(embedded.erase, home)
         servers = stack.enter_context(embedded.running(home))
         runner.migrate(servers.database_url, lambda _line: None)
-        vendor = stack.enter_context(module("simulator", "--port", "0", "--latency-ms", "30"))
+        vendor = stack.enter_context(module("simulator", "--port", "0", "--latency-ms", "30", "--callbacks"))
         port = _free_port()
         settings = {**SETTINGS, "FLEET_PUBLIC_URL": f"http://127.0.0.1:{port}", "PORT": str(port)}
         built = fleet(servers.database_url, servers.redis_url, vendor, settings)

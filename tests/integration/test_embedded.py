@@ -293,4 +293,11 @@ def _removed(home: Path) -> bool:
 
 
 def _keepers(home: Path) -> list[psutil.Process]:
-    return [process for process in living(home) if "config.embedded.keeper" in process.cmdline()]
+    return [process for process in living(home) if "config.embedded.keeper" in _command(process)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has ended meanwhile
+        return []

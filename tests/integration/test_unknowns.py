@@ -8,7 +8,7 @@ import pytest
 
 from config.channels import Channel
 from config.database import Pool
-from outbox import batches, unknowns
+from outbox import batches, events, unknowns
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
 from outbox.unknowns import Finding, Patience, Recipient, Unknown, Verdict
@@ -313,6 +313,35 @@ async def test_a_worker_that_dies_after_it_settled_one_as_unknown(ledger: Pool, 
     assert [dead.unknown for dead in await batches.expire(ledger, margin_seconds=2, limit=10)] == [2]
     assert {status_of(owner, first), status_of(owner, second)} == {"unknown"}
     assert count(owner, "unknowns") == 2
+
+
+async def test_found_after_another_attempt_was_proven_is_flagged(ledger: Pool, owner: psycopg.Connection) -> None:
+    id_, first = await unknown(ledger, owner)
+    for seconds in LOOKS_SECONDS:
+        travel(owner, seconds)
+        await look(ledger, Verdict.ABSENT)
+    travel(owner, 902)
+    again = await start(ledger, Channel.SMS, provider="twilio", body=None)
+    one = settlement(again, id_, Status.UNKNOWN, outcome="unknown")
+    await settle(ledger, [one], [Ended(again.send_key, again.lease)], worker="test")
+    proof = events.Report(
+        provider="twilio",
+        tenant_id=UUID(int=0),
+        event_id="e",
+        kind="accepted",
+        provider_message_id="SM1",
+        message_id=id_,
+        attempt_id=first,
+        body={"sid": "SM1"},
+    )
+    await events.store(ledger, [proof])
+    await events.apply(ledger, await events.claim(ledger, limit=1, lease_seconds=60))
+    assert status_of(owner, id_) == "sent"
+
+    await look(ledger, Verdict.FOUND, "SM2")
+
+    assert (status_of(owner, id_), column_of(owner, id_, "error_code")) == ("sent", "duplicate")
+    assert ("look-up", "duplicate", str(id_)) in audited(owner)
 
 
 async def test_claims_and_findings_are_the_claimants_only(ledger: Pool, owner: psycopg.Connection) -> None:

@@ -197,6 +197,55 @@ GUARDS = (
         (_OF_CANCELLATION,),
     ),
     Mutant(
+        "two look-ups take one record of the vendor",
+        (
+            Change(
+                "workers/reconcile.py",
+                "if record.provider_message_id not in known]",
+                "if known is not None]",
+            ),
+        ),
+        ("tests/integration/test_reconcile.py::test_two_alike_to_one_number_and_the_vendor_took_only_one",),
+    ),
+    Mutant(
+        "one record is matched with two attempts",
+        (
+            Change(
+                "workers/matching.py",
+                "if id_ not in holders or _place(holders[id_], unmarked, holders, tried):",
+                "if id_ not in holders or True:",
+            ),
+        ),
+        ("tests/unit/test_matching.py",),
+    ),
+    Mutant(
+        "something starts to a recipient that is looked up",
+        (Change(_STARTS, "AND u.waits_for = 'look'", "AND u.waits_for = 'nothing'"),),
+        ("tests/integration/test_unknowns.py::test_no_start_to_a_recipient_that_is_looked_up",),
+    ),
+    Mutant(
+        "absence counts before the horizon",
+        (
+            Change(
+                "outbox/sql/unknowns.sql",
+                "AND fleet.now() >= u.ended_at + make_interval(secs => %(horizon_seconds)s)",
+                "AND fleet.now() >= u.ended_at + 0 * make_interval(secs => %(horizon_seconds)s)",
+            ),
+        ),
+        ("tests/integration/test_unknowns.py::test_three_quick_looks_before_the_horizon_decide_nothing",),
+    ),
+    Mutant(
+        "a continued process goes on",
+        (
+            Change(
+                "workers/fence.py",
+                'ctypes.cast(libc["_exit"], ctypes.c_void_p)',
+                "ctypes.c_void_p(0)",
+            ),
+        ),
+        ("tests/unit/test_fence.py",),
+    ),
+    Mutant(
         "anybody may reset the ledger",
         (Change(_GUARD, "FOR EACH ROW WHEN (current_user <> 'fleet') EXECUTE", "FOR EACH ROW WHEN (false) EXECUTE"),),
         ("tests/integration/test_guard_people.py::test_a_member_who_schedules_a_sent_message_again_is_refused",),
