@@ -37,8 +37,14 @@ _SLEEPS_WITH_PYTHON_LOCKED = """
 import asyncio, ctypes, threading
 from workers import fence
 fence.install()
+took = threading.Event()
+def take():
+    asyncio.run(fence.take_in_this_thread())
+    took.set()
+    threading.Event().wait()
 if {unblocks}:
-    threading.Thread(target=lambda: asyncio.run(fence.take_in_this_thread()) or threading.Event().wait()).start()
+    threading.Thread(target=take).start()
+    took.wait()
 print("ready", flush=True)
 ctypes.PyDLL(None).sleep(600)  # keeps the interpreter's lock: no line of Python runs in any thread
 """
