@@ -52,7 +52,7 @@ def test_nothing_leaves_after_a_stop_that_outlasts_the_lease(scene: Scene) -> No
     until(lambda: scene.all_are("sent", "failed"), patience_seconds=120 + 5 * STOPS)
 
     counts, statuses = scene.stats()["twilio"], scene.statuses()
-    codes = dict(scene.owner.execute("SELECT error_code, count(*) FROM channel_outbox GROUP BY error_code").fetchall())
+    codes = scene.owner.execute("SELECT DISTINCT error_code FROM channel_outbox WHERE status = 'failed'").fetchall()
     print(
         f"seed {seed}: {STOPS} stops of {LEASE_SECONDS} s and more, {under_way} batches under way, {leaked} requests "
         f"after SIGCONT; {STOPS * PER_STOP} messages, accepted {counts['accepted']}, "
@@ -62,7 +62,7 @@ def test_nothing_leaves_after_a_stop_that_outlasts_the_lease(scene: Scene) -> No
     assert under_way >= STOPS / 2, "stops must come while something is under way, or nothing was tried"
     assert (counts["accepted"], counts["duplicates"]) == (statuses["sent"], 0)
     assert sum(statuses.values()) == STOPS * PER_STOP
-    assert set(codes) <= {None, "poison"}
+    assert set(codes) <= {("poison",)}
 
 
 def test_exactly_one_thread_takes_the_signal(scene: Scene) -> None:
