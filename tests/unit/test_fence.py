@@ -20,7 +20,7 @@ from dramatiq.asyncio import get_event_loop_thread, set_event_loop_thread
 
 from config.settings import load
 from outbox.settlements import Ended, Settlement
-from providers.base import Request, Response
+from providers.base import Later, Request, Response
 from providers.client import Client
 from tests.vendors import account_of, message_of, request_of
 from workers import fence
@@ -37,8 +37,14 @@ _SLEEPS_WITH_PYTHON_LOCKED = """
 import asyncio, ctypes, threading
 from workers import fence
 fence.install()
+took = threading.Event()
+def take():
+    asyncio.run(fence.take_in_this_thread())
+    took.set()
+    threading.Event().wait()
 if {unblocks}:
-    threading.Thread(target=lambda: asyncio.run(fence.take_in_this_thread()) or threading.Event().wait()).start()
+    threading.Thread(target=take).start()
+    took.wait()
 print("ready", flush=True)
 ctypes.PyDLL(None).sleep(600)  # keeps the interpreter's lock: no line of Python runs in any thread
 """
@@ -150,7 +156,9 @@ async def test_nothing_is_awaited_between_the_check_and_the_send(late_seconds: f
     lease = Lease(60.0, 0.0, clock=recorder.clock)
     recorder.now = late_seconds
 
-    provider = SimpleNamespace(name="twilio", outcomes=lambda _request, _response: [])
+    provider = SimpleNamespace(
+        name="twilio", outcomes=lambda _request, _response: [Later("busy", "try later", after_seconds=1)]
+    )
     flight = Flight(uuid4(), lease, account, cast("Any", None))
     sender.launch(LiveBatch(flight, cast("Any", provider), [request_of("twilio", message, account=account)], {}))
     await sender.drained()
