@@ -14,7 +14,7 @@ DROPPED = 300
 
 @click.command()
 @click.option("--seed", "seeds", multiple=True, type=int, default=(1, 2, 3), show_default=True)
-@click.option("--every", "every_seconds", default=0.15, show_default=True, help="Seconds between two insertions.")
+@click.option("--every", "every_seconds", default=0.4, show_default=True, help="Seconds between two insertions.")
 def main(seeds: tuple[int, ...], every_seconds: float) -> None:
     """Kill, stop, wipe and restart everything under load, and count."""
     clean = True

@@ -23,7 +23,7 @@ FAULTS = (
     {"kind": "hang", "vendor": "*", "rate": 0.003, "seconds": 2},
 )
 """At work from the first request to the end of the disturbances."""
-PAUSE_SECONDS = (0.15, 0.6)
+PAUSE_SECONDS = (0.3, 1.2)
 """Between two disturbances."""
 
 
