@@ -61,6 +61,18 @@ def filtering(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def changing(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a command that changes the messages which it is told to choose."""
+    options = (
+        click.option("--dry-run", is_flag=True, help="Count, and change nothing."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--json", "as_json", is_flag=True),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return filtering(command)
+
+
 @click.command("list")
 @filtering
 @click.option("--status", "statuses", multiple=True, type=click.Choice([status.value for status in Status]))
@@ -103,10 +115,7 @@ def get(id_: UUID, as_json: bool, unmasked: bool) -> None:
 
 
 @click.command()
-@filtering
-@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@changing
 def retry(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Schedule failed messages again, with a fresh budget of attempts."""
     wanted = _filter(chosen, [Status.FAILED])
@@ -115,11 +124,8 @@ def retry(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
 
 
 @click.command()
-@filtering
-@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@changing
 @click.option("--reason", default="no reason was given", help="Why: for fleet status, the messages, the audit log.")
-@click.option("--json", "as_json", is_flag=True)
 def cancel(dry_run: bool, yes: bool, reason: str, as_json: bool, **chosen: Any) -> None:
     """Take messages back that are not with a vendor yet.
 
@@ -136,10 +142,7 @@ def cancel(dry_run: bool, yes: bool, reason: str, as_json: bool, **chosen: Any) 
 
 
 @click.command()
-@filtering
-@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@changing
 def arrived(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Settle unknown messages as sent: you know that the vendor took them."""
     wanted = _filter(chosen, [Status.UNKNOWN])
@@ -148,10 +151,7 @@ def arrived(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
 
 
 @click.command("send-again")
-@filtering
-@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@changing
 def send_again(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Send unknown messages again: you know that the vendor did not take them, or would rather have them twice."""
     wanted = _filter(chosen, [Status.UNKNOWN])
