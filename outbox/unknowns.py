@@ -135,6 +135,22 @@ async def postpone(pool: Pool, ids: Sequence[UUID], token: UUID, *, delay_second
     await run(pool, _SQL["postpone"], ids=list(ids), token=token, delay_seconds=delay_seconds)
 
 
+async def leave(
+    pool: Pool, ids: Sequence[UUID], token: UUID, patience: Patience, *, code: str, reason: str, delay_seconds: float
+) -> None:
+    """Leave attempts to a person that cannot be looked up; before the horizon it is only put off."""
+    await run(
+        pool,
+        _SQL["leave"],
+        ids=list(ids),
+        token=token,
+        code=code,
+        reason=reason,
+        horizon_seconds=patience.horizon_seconds,
+        delay_seconds=delay_seconds,
+    )
+
+
 async def members(pool: Pool, recipient: Recipient) -> list[Unknown]:
     """Return the recipient's unknown attempts; empty while something is under way to them, or none is left.
 

@@ -30,11 +30,18 @@ HALTED_SECONDS = 60.0
 _log = log.get(__name__)
 
 
+class _OtherCredentials(Halted):
+    """Whoever holds the credentials now cannot be asked about what went out under others."""
+
+
 async def look_up(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
     """Look the attempts of one bundle up that are still its claim."""
     for recipient, due in (await unknowns.read(runtime.pool, ids, token)).items():
         try:
             await _look(runtime, recipient, frozenset(due), token)
+        except _OtherCredentials as why:
+            whose = (runtime.pool, due, token, runtime.patience)
+            await unknowns.leave(*whose, code=why.code, reason=why.reason, delay_seconds=HALTED_SECONDS)
         except SendError as why:
             _log.warning("look_postponed", provider=recipient.provider, attempts=len(due), code=why.code)
             delay = HALTED_SECONDS if isinstance(why, Halted) else POSTPONED_SECONDS
@@ -73,7 +80,7 @@ async def _same_account(runtime: Runtime, recipient: Recipient) -> Account:
     if isinstance(account, Halted):
         raise account
     if account.fingerprint != recipient.account:
-        raise Halted("other_credentials", "the account's credentials have changed since the attempt")
+        raise _OtherCredentials("other_credentials", "the account's credentials have changed since the attempt")
     return account
 
 

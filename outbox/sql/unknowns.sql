@@ -32,6 +32,28 @@ SET lease_token = NULL, lease_expires_at = NULL, not_before = fleet.now() + make
 WHERE u.attempt_id = ANY (%(ids)s::uuid[]) AND u.lease_token = %(token)s
 RETURNING u.attempt_id
 
+-- name: leave
+-- Leaves attempts to a person that cannot be looked up, once the horizon is over; until then the look is put off. No row
+-- for a message: it is put off, or no longer unknown.
+WITH given AS (
+    UPDATE fleet.unknowns u
+    SET waits_for = CASE WHEN late.is_late THEN 'person' ELSE 'look' END,
+        lease_token = NULL,
+        lease_expires_at = NULL,
+        not_before = fleet.now() + make_interval(secs => %(delay_seconds)s)
+    FROM fleet.unknowns o
+    CROSS JOIN LATERAL (SELECT fleet.now() >= o.ended_at + make_interval(secs => %(horizon_seconds)s) AS is_late) AS late
+    WHERE o.attempt_id = u.attempt_id AND u.attempt_id = ANY (%(ids)s::uuid[]) AND u.lease_token = %(token)s
+    RETURNING u.message_id, u.send_key, late.is_late
+)
+UPDATE public.channel_outbox o
+SET error_code = %(code)s,
+    error_message = %(reason)s || '; a person decides: fleet messages arrived, or fleet messages send-again',
+    updated_at = fleet.now()
+FROM given g
+WHERE o.id = g.message_id AND o.send_key = g.send_key AND o.status = 'unknown' AND g.is_late
+RETURNING o.id
+
 -- name: busy
 -- Is something under way to this recipient under this account, that the vendor's record may show before our ledger does?
 SELECT EXISTS (

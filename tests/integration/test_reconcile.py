@@ -156,13 +156,29 @@ async def test_other_credentials_are_not_asked(
     await deliver(worker, Channel.SMS)
     changed = await open_worker(TWILIO_AUTH_TOKEN="another", TWILIO_ACCOUNT_SID="AC" + "1" * 32)
 
-    for seconds in LOOKS_SECONDS:
+    for seconds in LOOKS_SECONDS[:2]:
         travel(owner, seconds)
         await look(changed)
-    assert status_of(owner, id_) == "unknown"
-    travel(owner, 2000)
+    assert column_of(owner, id_, "error_code") == "connection_lost"
+    travel(owner, 400)
     await look(worker)
     assert status_of(owner, id_) == "sent"
+
+
+async def test_what_went_out_under_other_credentials_is_left_to_a_person_in_the_end(
+    open_worker: Open, worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    id_ = one(owner, "twilio", Channel.SMS)
+    await vendors.fault(vendor="twilio", kind="accept_then_drop", count=1)
+    await deliver(worker, Channel.SMS)
+    changed = await open_worker(TWILIO_AUTH_TOKEN="another", TWILIO_ACCOUNT_SID="AC" + "1" * 32)
+
+    travel(owner, 901)
+    await look(changed)
+    assert (status_of(owner, id_), column_of(owner, id_, "error_code")) == ("unknown", "other_credentials")
+    assert "fleet messages arrived" in column_of(owner, id_, "error_message")
+    travel(owner, 100_000)
+    assert await look(changed) == 0
 
 
 async def test_a_vendor_that_cannot_be_asked_now_is_asked_later(
