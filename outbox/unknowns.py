@@ -1,8 +1,8 @@
 """Unknown attempts: what becomes of a message when nobody can tell whether its vendor took it.
 
-Owns the rules by which a look at the vendor's record, or a person, ends an unknown outcome. Refuses to ask the vendor
-and to match its record with our attempts: both are handed in. Where the vendor honours the send key, none of this is
-needed: its batch is replayed (`outbox.batches`).
+Owns the rules by which a look at the vendor's record ends an unknown outcome; a person's word is in
+`outbox.decisions`. Refuses to ask the vendor and to match its record with our attempts: both are handed in. Where the
+vendor honours the send key, none of this is needed: its batch is replayed (`outbox.batches`).
 
 An attempt's `resolution`: accepted (proof came), absent (the record shows no trace of it), arrived and sent again
 (a person said so).
@@ -202,20 +202,6 @@ async def resolve(
             return len(await (await connection.execute(_SQL["resolve"], parameters)).fetchall())
 
     return await repeated(pool, once)
-
-
-async def arrived(pool: Pool, ids: Sequence[UUID], *, actor: str) -> set[UUID]:
-    """Believe a person that these were accepted; return which were unknown. unknown → sent."""
-    return {row[0] for row in await run(pool, _SQL["arrived"], ids=list(ids), actor=actor)}
-
-
-async def send_again(pool: Pool, ids: Sequence[UUID], *, actor: str) -> set[UUID]:
-    """Send these again because a person says so, under a new key; return which were. unknown → scheduled.
-
-    Their batches are closed for replay with it. One whose replay is under way is left as it is: its answer is near.
-    """
-    rows = await run(pool, _SQL["send_again"], ids=list(ids), actor=actor, askable=ASKABLE)
-    return {row[0] for row in rows}
 
 
 async def _members(connection: Connection, recipient: Recipient) -> list[Unknown]:

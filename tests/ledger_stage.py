@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from psycopg.errors import InsufficientPrivilege
 
 from config.database import Pool
-from outbox import cancellation, search, unknowns
+from outbox import cancellation, decisions, search
 from outbox.batches import KEY_SECONDS
 from outbox.cancellation import Order, Progress
 from outbox.scopes import Scope
@@ -134,11 +134,11 @@ class Stage(RuleBasedStateMachine):
         """A person who asked the vendor about an unknown message. What is being replayed is not sent again."""
         id_ = data.draw(st.sampled_from(sorted(self.before.having("unknown"))))
         if self.vendor.accepted[id_]:
-            assert self.do(unknowns.arrived(self.world.pool, [id_], actor="test")) == {id_}
+            assert self.do(decisions.arrived(self.world.pool, [id_], actor="test")) == {id_}
         else:
             batch = self.before.batches.get(self.before.messages[id_]["send_key"])
             expected = set() if batch and batch["lease_token"] else {id_}
-            assert self.do(unknowns.send_again(self.world.pool, [id_], actor="test")) == expected
+            assert self.do(decisions.send_again(self.world.pool, [id_], actor="test")) == expected
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:

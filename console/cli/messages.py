@@ -14,7 +14,7 @@ from config.log import mask
 from console.cli.ledger import actor, with_ledger
 from console.cli.scope import cancel_scope
 from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, print_json, print_table, say
-from outbox import search, unknowns
+from outbox import decisions, search
 from outbox.addresses import NotAnAddress, normalise
 from outbox.scopes import Scope
 from outbox.search import Filter, Found
@@ -146,7 +146,7 @@ def cancel(dry_run: bool, yes: bool, reason: str, as_json: bool, **chosen: Any) 
 def arrived(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Settle unknown messages as sent: you know that the vendor took them."""
     wanted = _filter(chosen, [Status.UNKNOWN])
-    change: Change = lambda pool, ids: unknowns.arrived(pool, ids, actor=actor())  # noqa: E731
+    change: Change = lambda pool, ids: decisions.arrived(pool, ids, actor=actor())  # noqa: E731
     _change(wanted, change, "settled as sent", dry_run=dry_run, yes=yes, as_json=as_json)
 
 
@@ -155,7 +155,7 @@ def arrived(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
 def send_again(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Send unknown messages again: you know that the vendor did not take them, or would rather have them twice."""
     wanted = _filter(chosen, [Status.UNKNOWN])
-    change: Change = lambda pool, ids: unknowns.send_again(pool, ids, actor=actor())  # noqa: E731
+    change: Change = lambda pool, ids: decisions.send_again(pool, ids, actor=actor())  # noqa: E731
     _change(wanted, change, "scheduled again", dry_run=dry_run, yes=yes, as_json=as_json)
 
 

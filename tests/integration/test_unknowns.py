@@ -8,7 +8,7 @@ import pytest
 
 from config.channels import Channel
 from config.database import Pool
-from outbox import batches, events, unknowns
+from outbox import batches, decisions, events, unknowns
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
 from outbox.unknowns import Finding, Patience, Recipient, Unknown, Verdict
@@ -246,7 +246,7 @@ async def test_nothing_is_decided_while_something_is_under_way_to_the_recipient(
 async def test_a_person_says_that_it_arrived(ledger: Pool, owner: psycopg.Connection) -> None:
     id_, _ = await unknown(ledger, owner)
     sent = insert(owner, status="sent")
-    assert await unknowns.arrived(ledger, [id_, sent], actor="cli:me") == {id_}
+    assert await decisions.arrived(ledger, [id_, sent], actor="cli:me") == {id_}
     assert status_of(owner, id_) == "sent"
     assert resolutions(owner, id_) == [("unknown", "arrived", "cli:me", None)]
     assert audited(owner) == [("cli:me", "arrived", str(id_))]
@@ -255,7 +255,7 @@ async def test_a_person_says_that_it_arrived(ledger: Pool, owner: psycopg.Connec
 
 async def test_a_person_has_it_sent_again(ledger: Pool, owner: psycopg.Connection) -> None:
     id_, _ = await unknown(ledger, owner)
-    assert await unknowns.send_again(ledger, [id_], actor="cli:me") == {id_}
+    assert await decisions.send_again(ledger, [id_], actor="cli:me") == {id_}
     assert (status_of(owner, id_), column_of(owner, id_, "attempts_forgiven")) == ("scheduled", 1)
     assert resolutions(owner, id_) == [("unknown", "sent again", "cli:me", None)]
     assert audited(owner) == [("cli:me", "send_again", str(id_))]
@@ -274,7 +274,7 @@ async def dead_mails(ledger: Pool, owner: psycopg.Connection) -> tuple[Started, 
 async def test_send_again_on_one_member_closes_the_batch_for_replay(ledger: Pool, owner: psycopg.Connection) -> None:
     _, (first, second) = await dead_mails(ledger, owner)
 
-    assert await unknowns.send_again(ledger, [first], actor="cli:me") == {first}
+    assert await decisions.send_again(ledger, [first], actor="cli:me") == {first}
 
     assert count(owner, "batches") == 0
     assert await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10) == []
@@ -287,7 +287,7 @@ async def test_send_again_leaves_alone_what_is_replayed_in_this_moment(ledger: P
     _, (first, second) = await dead_mails(ledger, owner)
     assert await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10)
 
-    assert await unknowns.send_again(ledger, [first], actor="cli:me") == set()
+    assert await decisions.send_again(ledger, [first], actor="cli:me") == set()
     assert {status_of(owner, first), status_of(owner, second)} == {"unknown"}
     assert count(owner, "batches") == 1
 
