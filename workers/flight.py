@@ -24,7 +24,7 @@ from workers.outcomes import Flight, Sending, fold, settlement
 from workers.settle import Flusher
 
 REPLAY_BASE_SECONDS = 2.0
-REPLAY_CAP_SECONDS = 300.0
+REPLAY_CAP_SECONDS = 60.0
 
 _log = log.get(__name__)
 

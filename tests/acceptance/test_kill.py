@@ -31,7 +31,7 @@ def test_kills_at_random_moments_of_batches(scene: Scene) -> None:
             killed += 1
         until(partial(_replaced, scene, child))
 
-    until(lambda: scene.all_are("sent"), patience_seconds=180)
+    until(lambda: scene.all_are("sent"), patience_seconds=400)
 
     resend, keys = scene.stats()["resend"], scene.stats("/keys")
     attempts = scene.owner.execute("SELECT count(*) FROM fleet.attempts WHERE outcome = 'unknown'").fetchone()
