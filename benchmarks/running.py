@@ -18,7 +18,7 @@ from config.catalog import CATALOG
 from outbox.migrate import runner
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 OURS = ("FLEET_", "DATABASE_", "REDIS_", "SENTRY_", *(f"{name.upper()}_" for name in CATALOG))
 """How the variables begin that configure a fleet."""
 

@@ -6,6 +6,7 @@ one recipient at a time, with what it knows in that moment (`outbox.unknowns`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
@@ -16,14 +17,14 @@ from config.failpoints import passing
 from outbox import unknowns
 from outbox.retry import Policy
 from outbox.unknowns import Finding, Recipient, Unknown, Verdict
-from providers.base import Account, Halted, Message, Provider, Rejected, SendError
+from providers.base import Account, Halted, Message, Provider, Rejected, Request, Response, SendError
 from providers.base import Unknown as UnknownOutcome
 from providers.lookup import Question, Record
 from workers.matching import SKEW, Sought, match
 from workers.runtime import Runtime
 
-PAGES_LIMIT = 100
-"""More pages than any recipient's record of a day has; beyond them the record counts as unreadable."""
+PAGES_LIMIT = 400
+"""More pages than a vendor lists of ten minutes; beyond them the record counts as unreadable."""
 POSTPONED_SECONDS = 5.0
 HALTED_SECONDS = 60.0
 
@@ -35,10 +36,22 @@ class _OtherCredentials(Halted):
 
 
 async def look_up(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
-    """Look the attempts of one bundle up that are still its claim."""
+    """Look the attempts of one bundle up that are still its claim, one bundle at a time in a process.
+
+    A look may take seconds, and a thread that waits for it sends nothing.
+    """
+    if runtime.looking.locked():
+        await unknowns.postpone(runtime.pool, [UUID(id_) for id_ in ids], token, delay_seconds=POSTPONED_SECONDS)
+        return
+    async with runtime.looking:
+        await _look_up(runtime, token, ids)
+
+
+async def _look_up(runtime: Runtime, token: UUID, ids: Sequence[str]) -> None:
+    record = _VendorsRecord(runtime)
     for recipient, due in (await unknowns.read(runtime.pool, ids, token)).items():
         try:
-            await _look(runtime, recipient, frozenset(due), token)
+            await _look(runtime, record, recipient, frozenset(due), token)
         except _OtherCredentials as why:
             whose = (runtime.pool, due, token, runtime.patience)
             await unknowns.leave(*whose, code=why.code, reason=why.reason, delay_seconds=HALTED_SECONDS)
@@ -48,14 +61,16 @@ async def look_up(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence
             await unknowns.postpone(runtime.pool, due, token, delay_seconds=delay)
 
 
-async def _look(runtime: Runtime, recipient: Recipient, due: frozenset[UUID], token: UUID) -> None:
+async def _look(
+    runtime: Runtime, record: "_VendorsRecord", recipient: Recipient, due: frozenset[UUID], token: UUID
+) -> None:
     """Ask about one recipient and write what was found. Raises SendError where the vendor cannot be asked now."""
     account = await _same_account(runtime, recipient)
     asked = await unknowns.members(runtime.pool, recipient)
     records: list[Record] = []
     resolved = None
     if asked:
-        records = await _ask(runtime, recipient, account, asked)
+        records = await record.of(recipient, account, asked)
         passing("in_reconciler")
         judge = _Judge(runtime.providers[recipient.provider], account, due & {one.attempt_id for one in asked}, records)
         resolved = await unknowns.resolve(
@@ -84,25 +99,47 @@ async def _same_account(runtime: Runtime, recipient: Recipient) -> Account:
     return account
 
 
-async def _ask(runtime: Runtime, recipient: Recipient, account: Account, asked: Sequence[Unknown]) -> list[Record]:
-    """Return every record of the recipient from around the attempts, each vendor id once. Raises SendError."""
-    provider = runtime.providers[recipient.provider]
-    since, until = min(one.started_at for one in asked) - SKEW, max(one.ended_at for one in asked) + SKEW
-    question = Question(recipient.channel, recipient.address, since, until)
-    records: dict[str, Record] = {}
-    next_page: str | None = None
-    for _ in range(PAGES_LIMIT):
-        await runtime.budget.take(1)
-        try:
-            response = await runtime.client.send(provider.lookup_request(question, account, next_page))
-        finally:
-            runtime.budget.give_back(1)
-        page = provider.lookup_page(question, response)
-        records |= {record.provider_message_id: record for record in page.records}
-        next_page = page.next_page
-        if next_page is None:
-            return list(records.values())
-    raise UnknownOutcome("endless_record", f"the record has more than {PAGES_LIMIT} pages")
+@dataclass(frozen=True, slots=True)
+class _VendorsRecord:
+    """What vendors list, for the length of one bundle: a list of a whole account (Vapi's) is read once for all of it.
+
+    That an answer is some seconds old does no harm: what was due had ended long before the bundle was claimed.
+    """
+
+    runtime: Runtime
+    answers: dict[tuple[str, str], Response] = field(default_factory=dict, repr=False)
+    """By account and address of the request."""
+
+    async def of(self, recipient: Recipient, account: Account, asked: Sequence[Unknown]) -> list[Record]:
+        """Return every record of the recipient from around the attempts, each vendor id once. Raises SendError."""
+        provider = self.runtime.providers[recipient.provider]
+        since, until = min(one.started_at for one in asked) - SKEW, max(one.ended_at for one in asked) + SKEW
+        # Whole minutes, so that attempts of the same time ask the same.
+        whole = Question(recipient.channel, recipient.address, _minute(since), _minute(until) + timedelta(minutes=1))
+        records: dict[str, Record] = {}
+        next_page: str | None = None
+        for _ in range(PAGES_LIMIT):
+            response = await self._answer(account, provider.lookup_request(whole, account, next_page))
+            page = provider.lookup_page(whole, response)
+            records |= {record.provider_message_id: record for record in page.records}
+            next_page = page.next_page
+            if next_page is None:
+                return list(records.values())
+        raise UnknownOutcome("endless_record", f"the record has more than {PAGES_LIMIT} pages")
+
+    async def _answer(self, account: Account, request: Request) -> Response:
+        key = (account.fingerprint, request.url)
+        if key not in self.answers:
+            await self.runtime.budget.take(1)
+            try:
+                self.answers[key] = await self.runtime.client.send(request)
+            finally:
+                self.runtime.budget.give_back(1)
+        return self.answers[key]
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)

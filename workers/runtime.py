@@ -54,6 +54,8 @@ class Runtime:
     presence: presence.Presence
     allowed: Allowed
     gate: Gate
+    looking: asyncio.Lock
+    """Held while vendors are asked about attempts of which nobody knows the outcome."""
     loops: list[asyncio.Task[None]]
 
     @property
@@ -109,7 +111,20 @@ async def open_runtime(
     flusher = Flusher(database, f"{here.host}:{here.pid}")
     sender = Sender(client, budget, flusher, accounts, breaker)
     runtime = Runtime(
-        settings, providers, database, client, accounts, breaker, budget, flusher, sender, here, allowed, Gate(), []
+        settings,
+        providers,
+        database,
+        client,
+        accounts,
+        breaker,
+        budget,
+        flusher,
+        sender,
+        here,
+        allowed,
+        Gate(),
+        asyncio.Lock(),
+        [],
     )
     loops = {
         "settle": flusher.run(),
