@@ -109,6 +109,17 @@ WAYS = {
     "status empty": "UPDATE channel_outbox SET status = NULL WHERE status = 'failed'",
     "words of its own": "UPDATE channel_outbox SET status = 'draft' WHERE status = 'failed'",
     "broad grants": """
+        DO $$
+        DECLARE
+            wanted text;
+        BEGIN
+            FOREACH wanted IN ARRAY ARRAY['anon', 'authenticated', 'service_role'] LOOP
+                IF to_regrole(wanted) IS NULL THEN
+                    EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+                END IF;
+            END LOOP;
+        END
+        $$;
         GRANT ALL ON ALL TABLES IN SCHEMA public TO anon, authenticated, service_role;
         ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon, authenticated
     """,
