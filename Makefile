@@ -64,10 +64,10 @@ chaos: setup ## kill, stop, wipe and restart everything under load, and count (A
 up: setup ## run every process on the servers and vendors that the environment names
 	@$(BIN)/fleet up --no-simulator
 
-lock: setup ## write the locks anew from pyproject.toml
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+lock: ## write the locks anew from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
 		--extra embedded --extra dev pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
 		pyproject.toml -o requirements-run.lock
 
 clean: ## end embedded servers and remove what was made

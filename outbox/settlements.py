@@ -6,7 +6,7 @@ nothing.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -15,13 +15,13 @@ import orjson
 from psycopg import Error
 
 from config import log
-from config.database import AWAY, Pool, run
+from config.database import AWAY, Connection, Pool, repeated
 from outbox import storable
 from outbox.queries import load
 from outbox.states import Status
 from outbox.unknowns import ASKABLE, IDEMPOTENT
 
-_SQL = load("starts")["settle"]
+_SQL = load("starts")
 
 UNSTORABLE = "unstorable_answer"
 
@@ -53,6 +53,8 @@ class Settlement:
     error_message: str | None = None
     http_status: int | None = None
     counted: bool = True
+    tried_before: bool = False
+    """An event may prove one of its earlier tries while this one is settled."""
     delay_seconds: float = 0.0
     """Where it is scheduled again: after how long."""
     elapsed_seconds: float = 0.0
@@ -111,17 +113,28 @@ async def _write(pool: Pool, settlements: Sequence[Settlement], ended: Sequence[
         for one in ended
         if one.replay_after_seconds is not None
     ]
-    rows = await run(
-        pool,
-        _SQL,
-        rows=_json([_row(settlement) for settlement in settlements]),
-        finished=_json(finished),
-        kept=_json(kept),
-        worker=worker,
-        askable=ASKABLE,
-        idempotent=IDEMPOTENT,
-    )
-    return {UUID(row[0]) for row in rows}
+    parameters = {
+        "rows": _json([_row(settlement) for settlement in settlements]),
+        "finished": _json(finished),
+        "kept": _json(kept),
+        "worker": worker,
+        "askable": ASKABLE,
+        "idempotent": IDEMPOTENT,
+    }
+    if not any(settlement.tried_before for settlement in settlements):
+        return await repeated(pool, lambda connection: _execute(connection, parameters))
+    return await repeated(pool, lambda connection: _locked(connection, parameters))
+
+
+async def _execute(connection: Connection, parameters: Mapping[str, Any]) -> set[UUID]:
+    cursor = await connection.execute(_SQL["settle"], parameters)
+    return {UUID(row[0]) for row in await cursor.fetchall()}
+
+
+async def _locked(connection: Connection, parameters: Mapping[str, Any]) -> set[UUID]:
+    async with connection.transaction():
+        await connection.execute(_SQL["settle_lock"], {"rows": parameters["rows"]})
+        return await _execute(connection, parameters)
 
 
 def _row(settlement: Settlement) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Sending:
     sender: str | None
     counted: int
     """Attempts of its budget that were used up before this one."""
+    tried_before: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def settlement(flight: Flight, message: Sending, outcome: Outcome, elapsed_secon
         account_tenant_id=flight.account.tenant_id,
         address=message.address,
         sender=message.sender,
+        tried_before=message.tried_before,
         http_status=outcome.http_status,
         elapsed_seconds=elapsed_seconds,
         **_decision(flight, message.counted, outcome),

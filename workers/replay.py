@@ -59,7 +59,10 @@ async def _launch(runtime: Runtime, channel: Channel, send_key: UUID, found: bat
     provider = runtime.providers[found.provider]
     request = provider.request(restored(found.body), "", found.member_ids, account, send_key)
     # What support, an event or an earlier answer has decided meanwhile is not decided again.
-    members = {UUID(id_): Sending(UUID(id_), None, sender, 0) for id_, sender in found.senders.items()}
+    members = {
+        UUID(id_): Sending(UUID(id_), None, sender, counted=0, tried_before=True)
+        for id_, sender in found.senders.items()
+    }
     flight = Flight(send_key, lease, account, Policy.of(channel, runtime.settings), tainted=True, probe=verdict.probe)
     runtime.sender.launch(LiveBatch(flight, provider, [request], members, replays=found.replays))
     return True

@@ -21,7 +21,7 @@ from workers.compose import Composed, Composition, requests_of
 from workers.flight import LiveBatch
 from workers.lease import Lease
 from workers.outcomes import Flight, Sending
-from workers.prepare import Group, Preparation, Rendering, by_provider
+from workers.prepare import Group, Preparation, Prepared, Rendering, by_provider
 from workers.runtime import Runtime
 
 CONFIRM_SECONDS = 0.2
@@ -170,8 +170,10 @@ def _candidate(group: Group, index: int) -> starts.Candidate:
 
 
 def _live(runtime: Runtime, flight: Flight, composed: Composed) -> LiveBatch:
-    members = {
-        member.row.id: Sending(member.row.id, member.address, member.part.sender, member.row.counted)
-        for member in composed.members
-    }
+    members = {member.row.id: _sending(member) for member in composed.members}
     return LiveBatch(flight, runtime.providers[flight.account.provider], composed.requests, members)
+
+
+def _sending(member: Prepared) -> Sending:
+    row = member.row
+    return Sending(row.id, member.address, member.part.sender, row.counted, tried_before=row.attempts > 0)

@@ -185,6 +185,29 @@ CROSS JOIN LATERAL unnest(b.member_ids) AS m (id)
 JOIN public.channel_outbox o ON o.id = m.id AND o.send_key = b.send_key
 WHERE b.lease_token = %(lease)s AND o.status = 'sending'
 
+-- name: settle_lock
+-- First half of settling messages that were tried before, in the transaction of the second: takes the locks of the
+-- second in its order. An event that proves an earlier try holds the message until it has committed; the second half
+-- begins after that, and its snapshot has the proof. A first try has no earlier one and needs no first half.
+WITH answers AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(rows)s) AS a (id uuid, send_key uuid, lease uuid)
+),
+held AS MATERIALIZED (
+    SELECT b.send_key
+    FROM fleet.batches b
+    JOIN (SELECT DISTINCT a.send_key, a.lease FROM answers a) AS a USING (send_key)
+    WHERE a.lease = b.lease_token
+    ORDER BY b.send_key
+    FOR SHARE OF b
+)
+SELECT o.id
+FROM public.channel_outbox o
+JOIN answers a ON a.id = o.id AND a.send_key = o.send_key
+JOIN held h ON h.send_key = a.send_key
+WHERE o.status IN ('sending', 'unknown')
+ORDER BY o.id
+FOR UPDATE OF o
+
 -- name: settle
 -- sending -> sent | failed | scheduled | unknown, and for a replay unknown -> sent | failed: closes attempts, many
 -- batches in one statement. No row for a message: its batch's lease is another's by now, or proof came first; the

@@ -246,6 +246,17 @@ GUARDS = (
         ("tests/unit/test_fence.py",),
     ),
     Mutant(
+        "a settlement overlooks proof that is being committed",
+        (
+            Change(
+                "outbox/settlements.py",
+                "if not any(settlement.tried_before",
+                "if True or not any(settlement.tried_before",
+            ),
+        ),
+        ("tests/integration/test_settle_race.py",),
+    ),
+    Mutant(
         "anybody may reset the ledger",
         (Change(_GUARD, "FOR EACH ROW WHEN (current_user <> 'fleet') EXECUTE", "FOR EACH ROW WHEN (false) EXECUTE"),),
         ("tests/integration/test_guard_people.py::test_a_member_who_schedules_a_sent_message_again_is_refused",),

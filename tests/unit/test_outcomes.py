@@ -18,7 +18,7 @@ POLICY = Policy(base_seconds=10, cap_seconds=100, max_attempts=3)
 
 def settle(outcome: Outcome, counted: int = 0) -> tuple[Status, str, bool, str | None]:
     flight = Flight(uuid4(), Lease(60, 2), ACCOUNT, POLICY)
-    one = settlement(flight, Sending(uuid4(), None, "sender", counted), outcome, 0.1)
+    one = settlement(flight, Sending(uuid4(), None, "sender", counted, tried_before=False), outcome, 0.1)
     return one.status, one.outcome, one.counted, one.error_class
 
 
@@ -42,7 +42,7 @@ def test_a_halt_of_the_shared_account_says_to_no_tenant_what_the_vendor_said_of_
     halted = Halted("c", "the acme.io domain is not verified", advice="verify the domain")
     for tenant, message in ((UUID(int=0), "verify the domain"), (UUID(int=7), "the acme.io domain is not verified")):
         flight = Flight(uuid4(), Lease(60, 2), replace(ACCOUNT, tenant_id=tenant), POLICY)
-        one = settlement(flight, Sending(uuid4(), None, "sender", 0), halted, 0.1)
+        one = settlement(flight, Sending(uuid4(), None, "sender", 0, tried_before=False), halted, 0.1)
         assert one.error_message == message
 
 

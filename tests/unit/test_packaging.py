@@ -2,11 +2,13 @@
 
 import re
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from config.catalog import served_channels
 from config.channels import EVENTS_QUEUE, JOBS_QUEUE
@@ -96,3 +98,21 @@ def test_locks_have_hashes_and_no_addresses(lock: str) -> None:
     for block in re.split(r"\n(?=\S)", text.strip()):
         if not block.startswith("#"):
             assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def test_the_lock_names_the_extras_that_what_it_locks_asks_for() -> None:
+    """An extra that the lock does not name is resolved anew: by pip's newest, which has no hash here."""
+    locked = {
+        name.lower(): {extra.strip() for extra in extras.split(",") if extra.strip()}
+        for name, extras in re.findall(
+            r"^([\w.-]+)(?:\[(.*?)\])?==", (ROOT / "requirements.lock").read_text(), re.MULTILINE
+        )
+    }
+    for name in locked:
+        try:
+            asked = distribution(name).requires or []
+        except PackageNotFoundError:
+            continue  # of another platform
+        for requirement in map(Requirement, asked):
+            if requirement.extras and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+                assert requirement.extras <= locked[requirement.name.lower()], f"{name} asks for {requirement}"
