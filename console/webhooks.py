@@ -6,7 +6,8 @@ again only where that helps. Refuses to apply anything: that is a worker's. Neve
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -93,14 +94,25 @@ def _report(account: Account, callback: Callback, event: Event) -> events.Report
         provider=account.provider,
         tenant_id=account.tenant_id,
         event_id=event.event_id,
-        kind=event.kind.value,
+        kind=event.kind,
         provider_message_id=event.provider_message_id,
-        message_id=_message_id(callback),
+        message_id=event.message_id or _message_id(callback),
         attempt_id=event.attempt_id,
+        channel=event.channel,
+        address=event.address,
+        our_address=event.our_address,
         code=event.code,
         reason=event.reason,
+        occurred_at=event.occurred_at,
+        details=_details(event),
         body=event.answer,
     )
+
+
+def _details(event: Event) -> dict[str, Any] | None:
+    """Return what was read out of a call or a reply, as `fleet.events.details` keeps it."""
+    found = {"call": asdict(event.call) if event.call else None, "text": event.text}
+    return {name: value for name, value in found.items() if value is not None} or None
 
 
 def _message_id(callback: Callback) -> UUID | None:

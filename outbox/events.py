@@ -6,6 +6,7 @@ again, late, or in another order comes to the same. Refuses to read callbacks: e
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,10 @@ import orjson
 from psycopg import Error
 
 from config import log
+from config.channels import Channel
 from config.database import AWAY, Connection, Pool, repeated, run
-from outbox import storable
+from config.vocabulary import KINDS, Kind
+from outbox import effects, storable
 from outbox.queries import load
 
 _SQL = load("events")
@@ -25,6 +28,16 @@ TRIES = 20
 WAIT_CAP_SECONDS = 60.0
 ID_LIMIT = 200
 """Characters of a vendor's id; the longest that is known has 36."""
+DETAILS_LIMIT_BYTES = 262_144
+"""A transcript of two hours has about half of that."""
+ANSWER_DAYS = 90
+"""Whoever writes or calls within so many days answers the last message that was sent to them."""
+ADDRESS_LIMIT = 320
+REMAINING = [kind.value for kind, facts in KINDS.items() if facts.remains]
+"""The kinds that a delivered message shows, the graver ones first."""
+OURS = "fleet"
+"""The provider of events that the fleet itself stores."""
+_PEOPLE = {"days": ANSWER_DAYS, "ours": OURS, "nobody": UUID(int=0)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +47,22 @@ class Report:
     provider: str
     tenant_id: UUID
     event_id: str
-    kind: str
-    """accepted, delivered or undelivered."""
-    provider_message_id: str
+    kind: Kind
+    provider_message_id: str | None = None
     message_id: UUID | None = None
     attempt_id: UUID | None = None
+    workspace_id: UUID | None = None
+    """Set only by the fleet itself: a vendor's event has that of its message."""
+    channel: Channel | None = None
+    address: str | None = field(default=None, repr=False)
+    """The other side, normalised."""
+    our_address: str | None = None
     code: str | None = None
     reason: str | None = None
+    occurred_at: datetime | None = None
+    """By the vendor's clock; None: when it is stored."""
+    details: Any = field(default=None, repr=False)
+    """What was read out of a call or a reply, JSON-like."""
     body: Any = field(default=None, repr=False)
     """What the vendor said, JSON-like; made storable on its way in."""
 
@@ -93,9 +115,15 @@ async def apply(pool: Pool, ids: Sequence[int]) -> Applied:
 async def _apply(connection: Connection, ids: Sequence[int]) -> Applied:
     async with connection.transaction():
         found = await (await connection.execute(_SQL["apply_lock"], {"ids": list(ids)})).fetchall()
+        applied: list[int] = []
         for messages in _rounds(found):
-            events = {"ids": list(messages.values()), "message_ids": list(messages)}
-            await connection.execute(_SQL["apply"], events)
+            events = {"ids": list(messages.values()), "message_ids": list(messages), "remaining": REMAINING}
+            told = await (await connection.execute(_SQL["apply"], events)).fetchall()
+            applied += [id_ for id_, is_applied in told if is_applied]
+        attached = await connection.execute(_SQL["attach"], {"ids": list(ids), **_PEOPLE})
+        applied += [row[0] for row in await attached.fetchall()]
+        if applied:
+            await effects.take(connection, applied)
         return await _wait(connection, ids)
 
 
@@ -124,10 +152,21 @@ def _row(report: Report) -> dict[str, Any]:
         "tenant_id": report.tenant_id,
         "event_id": storable.text(report.event_id, ID_LIMIT),
         "kind": report.kind,
-        "provider_message_id": storable.text(report.provider_message_id, ID_LIMIT),
+        "proves": KINDS[report.kind].proves,
+        "provider_message_id": _text(report.provider_message_id, ID_LIMIT),
         "message_id": report.message_id,
         "attempt_id": report.attempt_id,
-        "code": None if report.code is None else storable.text(report.code),
-        "reason": None if report.reason is None else storable.text(report.reason),
+        "workspace_id": report.workspace_id,
+        "channel": report.channel,
+        "address": _text(report.address and report.address.lower(), ADDRESS_LIMIT),
+        "our_address": _text(report.our_address, ADDRESS_LIMIT),
+        "code": _text(report.code),
+        "reason": _text(report.reason),
+        "occurred_at": report.occurred_at,
+        "details": storable.answer(report.details, DETAILS_LIMIT_BYTES),
         "body": storable.answer(report.body),
     }
+
+
+def _text(value: str | None, limit: int = storable.TEXT_LIMIT) -> str | None:
+    return None if value is None else storable.text(value, limit)

@@ -22,17 +22,17 @@ def text(value: object, limit: int = TEXT_LIMIT) -> str:
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
 
 
-def answer(value: Any) -> Any:
+def answer(value: Any, limit_bytes: int = BYTES_LIMIT) -> Any:
     """Return `value` as JSON that a jsonb column takes; a summary in its place where it is too deep or too long.
 
     Accepts whatever a JSON parser returns. Never raises.
     """
     try:
-        cleaned = _clean(value, DEPTH_LIMIT)
+        cleaned = _clean(value, DEPTH_LIMIT, limit_bytes)
         encoded = orjson.dumps(cleaned)
     except (_TooDeep, RecursionError, TypeError, orjson.JSONEncodeError):
         return {"unstorable": True, "type": type(value).__name__}
-    if len(encoded) > BYTES_LIMIT:
+    if len(encoded) > limit_bytes:
         return {"truncated": True, "bytes": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
     return cleaned
 
@@ -41,15 +41,15 @@ class _TooDeep(Exception):
     pass
 
 
-def _clean(value: Any, depth: int) -> Any:
+def _clean(value: Any, depth: int, longest: int) -> Any:
     if depth == 0:
         raise _TooDeep
     if isinstance(value, dict):
-        return {_key(key): _clean(item, depth - 1) for key, item in value.items()}
+        return {_key(key): _clean(item, depth - 1, longest) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(item, depth - 1) for item in value]
+        return [_clean(item, depth - 1, longest) for item in value]
     if isinstance(value, str):
-        return text(value, BYTES_LIMIT)
+        return text(value, longest)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, bool | int | float):

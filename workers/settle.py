@@ -13,6 +13,7 @@ from uuid import UUID
 from config import log
 from config.database import AWAY, Pool
 from config.failpoints import passing
+from config.vocabulary import Kind
 from outbox import events
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
@@ -113,8 +114,8 @@ def _late_answer(late: Settlement) -> events.Report:
         provider=late.provider,
         tenant_id=late.account_tenant_id,
         event_id=f"answer:{attempt}",
-        kind="accepted",
-        provider_message_id=late.provider_message_id or "",
+        kind=Kind.ACCEPTED,
+        provider_message_id=late.provider_message_id,
         message_id=late.id,
         attempt_id=attempt,
         body=late.response,

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS fleet.attempts (
     provider text NOT NULL,
     account text NOT NULL,
     account_tenant_id uuid NOT NULL,      -- whose credentials; the nil uuid for the environment's. Only its callbacks count
+    address text,                         -- of the recipient, normalised, in lower case
     sender text,
     started_at timestamptz NOT NULL,
     finished_at timestamptz NOT NULL,
@@ -47,6 +48,9 @@ CREATE TABLE IF NOT EXISTS fleet.attempts (
 -- The account last: a callback without a mark of ours, and a look-up whatever the credentials were, have only the ids.
 CREATE UNIQUE INDEX IF NOT EXISTS fleet_attempts_vendor_id
     ON fleet.attempts (provider, provider_message_id, account) WHERE provider_message_id IS NOT NULL;
+
+-- Who writes or calls back is found by what was sent to them.
+CREATE INDEX IF NOT EXISTS fleet_attempts_address ON fleet.attempts (address, finished_at) WHERE address IS NOT NULL;
 
 -- The table only grows at its end, where a block range index costs next to nothing: what was tried lately.
 CREATE INDEX IF NOT EXISTS fleet_attempts_finished ON fleet.attempts USING brin (finished_at) WITH (autosummarize = on);
@@ -81,14 +85,22 @@ CREATE TABLE IF NOT EXISTS fleet.events (
     provider text NOT NULL,
     tenant_id uuid NOT NULL,              -- whose account signed it; the nil uuid for the environment's
     event_id text NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('accepted', 'delivered', 'undelivered')),
-    provider_message_id text NOT NULL,
-    message_id uuid,                      -- as the callback names it, or found by the vendor's id
+    kind text NOT NULL,                   -- what happened: see config/vocabulary.py
+    proves text CHECK (proves IN ('accepted', 'delivered', 'undelivered')),  -- of an attempt; null: it is of a person
+    provider_message_id text,
+    message_id uuid,                      -- as the callback names it, or found by the vendor's id, or by the address
     attempt_id uuid,
+    channel text,
+    address text,                         -- the other side, normalised, in lower case
+    our_address text,                     -- our side, where the vendor names it
     code text,
     reason text,
+    details jsonb,                        -- of a call or a reply: what was read out of the body
     body jsonb NOT NULL,                  -- what the vendor said, raw
+    occurred_at timestamptz NOT NULL DEFAULT now(),  -- by the vendor's clock, where it says
     received_at timestamptz NOT NULL DEFAULT now(),
+    workspace_id uuid,                    -- of its message, once it is applied; or the tenant that it came to
+    campaign_id uuid,
     applied_at timestamptz,
     next_try_at timestamptz,              -- null while it is not applied: given up, for a person to see
     tries integer NOT NULL DEFAULT 0,
@@ -96,6 +108,13 @@ CREATE TABLE IF NOT EXISTS fleet.events (
 );
 
 CREATE INDEX IF NOT EXISTS fleet_events_unapplied ON fleet.events (next_try_at) WHERE applied_at IS NULL;
+
+-- What became of a message; and, of a campaign, how many of its messages were opened, clicked, bounced.
+CREATE INDEX IF NOT EXISTS fleet_events_message ON fleet.events (message_id, kind);
+CREATE INDEX IF NOT EXISTS fleet_events_campaign ON fleet.events (campaign_id, kind, message_id) WHERE campaign_id IS NOT NULL;
+
+-- What is counted of one address: how often it did not take a message for the time being.
+CREATE INDEX IF NOT EXISTS fleet_events_soft ON fleet.events (address, occurred_at) WHERE kind = 'soft_bounced';
 
 -- A promise outlives its row: the same key inserted again after the row is gone sends nothing.
 CREATE TABLE IF NOT EXISTS fleet.promises (

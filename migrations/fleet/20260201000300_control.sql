@@ -26,15 +26,17 @@ CREATE TABLE IF NOT EXISTS fleet.pauses (
 
 CREATE INDEX IF NOT EXISTS fleet_pauses_scope ON fleet.pauses (scope_key);
 
+-- Who must not be contacted: a row for each reason, because one may end while another stands.
 CREATE TABLE IF NOT EXISTS fleet.suppressions (
     workspace_id uuid NOT NULL,           -- or the tenant, where a message has no workspace
     channel text NOT NULL,
     address text NOT NULL CHECK (address = lower(address)),  -- normalised as the workers do, and in lower case
-    reason text NOT NULL,
-    source text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz,
-    PRIMARY KEY (workspace_id, channel, address)
+    reason text NOT NULL,                 -- see config/vocabulary.py
+    source text NOT NULL,                 -- the vendor's event, or who said so
+    created_at timestamptz NOT NULL DEFAULT now(),  -- when it happened, by the vendor's clock
+    expires_at timestamptz,               -- then it ends by itself
+    released_at timestamptz,              -- when it was taken back; what happened before that does not bring it back
+    PRIMARY KEY (workspace_id, channel, address, reason)
 );
 
 CREATE TABLE IF NOT EXISTS fleet.templates (

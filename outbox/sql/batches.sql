@@ -66,11 +66,11 @@ unresolved AS (
 ),
 closed AS (
     INSERT INTO fleet.attempts (
-        message_id, number, counted, id, send_key, provider, account, account_tenant_id, sender, started_at, finished_at,
-        outcome, error_code
+        message_id, number, counted, id, send_key, provider, account, account_tenant_id, address, sender, started_at,
+        finished_at, outcome, error_code
     )
     SELECT m.id, m.attempts, true, fleet.attempt_id(m.send_key, m.id), m.send_key, m.provider, m.account,
-        d.account_tenant_id, m.sender, d.lease_expires_at, fleet.now(), 'unknown', 'lease_expired'
+        d.account_tenant_id, lower(m.address), m.sender, d.lease_expires_at, fleet.now(), 'unknown', 'lease_expired'
     FROM marked m
     JOIN dead d USING (send_key)
     ON CONFLICT (message_id, number) DO NOTHING

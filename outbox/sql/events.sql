@@ -4,12 +4,16 @@
 -- name: store
 -- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition.
 INSERT INTO fleet.events (
-    provider, tenant_id, event_id, kind, provider_message_id, message_id, attempt_id, code, reason, body, next_try_at
+    provider, tenant_id, event_id, kind, proves, provider_message_id, message_id, attempt_id, channel, address,
+    our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
 )
-SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.provider_message_id, n.message_id, n.attempt_id, n.code, n.reason, coalesce(n.body, '{}'), fleet.now()
+SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.proves, n.provider_message_id, n.message_id, n.attempt_id, n.channel,
+    n.address, n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'), coalesce(n.occurred_at, fleet.now()),
+    n.workspace_id, fleet.now()
 FROM json_to_recordset(%(rows)s) AS n (
-    provider text, tenant_id uuid, event_id text, kind text, provider_message_id text, message_id uuid, attempt_id uuid,
-    code text, reason text, body jsonb
+    provider text, tenant_id uuid, event_id text, kind text, proves text, provider_message_id text, message_id uuid,
+    attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
+    occurred_at timestamptz, workspace_id uuid
 )
 ON CONFLICT (provider, tenant_id, event_id) DO NOTHING
 RETURNING id, set_config('synchronous_commit', 'on', true)
@@ -36,8 +40,8 @@ SET next_try_at = fleet.now() + make_interval(secs => %(delay_seconds)s)
 WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL AND e.next_try_at IS NOT NULL
 
 -- name: apply_lock
--- First half: the message of each event, locked in id order. No row for an event: it was applied already, or nobody
--- knows its message.
+-- First half: the message of each event that proves something, locked in id order. No row for an event: it was applied
+-- already, it is of a person, or nobody knows its message.
 WITH named AS MATERIALIZED (
     SELECT e.id, coalesce(e.message_id, found.message_id) AS message_id
     FROM fleet.events e
@@ -48,7 +52,7 @@ WITH named AS MATERIALIZED (
           AND a.account_tenant_id = e.tenant_id
         LIMIT 1
     ) AS found ON true
-    WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL
+    WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL AND e.proves IS NOT NULL
 )
 SELECT n.id, o.id
 FROM named n
@@ -59,15 +63,17 @@ FOR UPDATE OF o
 -- name: apply
 -- Second half, for events of as many messages, all locked: proof goes to the attempt, and the message goes where proof
 -- leads, never down: failed -> sent | delivered; scheduled or queued or unknown -> sent | delivered | failed;
--- sent -> delivered | failed; delivered -> delivered, where only a second acceptance is news. What is not applied by it
--- waits: the message is sending, or none of its attempts is the event's.
+-- sent -> delivered | failed; delivered -> delivered, where a second acceptance is news, and what remains on it: a
+-- complaint, or a bounce that came after all. No row for an event: it waits, because the message is sending, or none of
+-- its attempts is the event's.
 --
 -- An attempt is the event's where the account that signed it is the attempt's own, and our mark, or the vendor's id, is.
 -- A person who tried a message again has forgiven what was known until then: only news moves it. An attempt whose
 -- acceptance is news is proven even while its message is sending under another: its settlement looks for that.
 WITH told AS MATERIALIZED (
-    SELECT e.id, e.kind, e.provider_message_id, e.code, e.reason, e.body, o.id AS message_id, o.status, o.error_class,
-        o.error_code AS flag, a.number, a.attempt_id, a.is_news, a.id_is_free,
+    SELECT e.id, e.proves, e.provider_message_id, e.code, e.reason, e.body, o.id AS message_id, o.status, o.error_class,
+        o.error_code AS flag, o.channel::text AS channel, coalesce(o.workspace_id, o.tenant_id) AS workspace_id,
+        o.campaign_id, a.number, a.attempt_id, a.address, a.is_news, a.id_is_free,
         a.is_news OR a.number > o.attempts_forgiven AS counts,
         EXISTS (
             SELECT
@@ -79,7 +85,7 @@ WITH told AS MATERIALIZED (
     JOIN fleet.events e ON e.id = w.event_id
     JOIN public.channel_outbox o ON o.id = w.message_id
     CROSS JOIN LATERAL (
-        SELECT a.number, a.id AS attempt_id, a.send_key,
+        SELECT a.number, a.id AS attempt_id, a.send_key, a.address,
             a.outcome <> 'accepted' AND a.resolution IS DISTINCT FROM 'accepted' AS is_news,
             NOT EXISTS (
                 SELECT
@@ -89,7 +95,7 @@ WITH told AS MATERIALIZED (
         FROM fleet.attempts a
         WHERE a.message_id = o.id AND a.provider = e.provider AND a.account_tenant_id = e.tenant_id
           AND CASE WHEN e.attempt_id IS NULL THEN a.provider_message_id = e.provider_message_id ELSE a.id = e.attempt_id END
-          AND (a.provider_message_id IS NULL OR a.provider_message_id = e.provider_message_id)
+          AND (a.provider_message_id IS NULL OR e.provider_message_id IS NULL OR a.provider_message_id = e.provider_message_id)
         ORDER BY a.number DESC
         LIMIT 1
     ) AS a
@@ -100,12 +106,21 @@ judged AS MATERIALIZED (
         t.counts AND t.other_accepted AND t.flag IS DISTINCT FROM 'duplicate' AS is_duplicate,
         CASE
             WHEN t.status NOT IN ('scheduled', 'queued', 'unknown', 'sent', 'failed') THEN NULL
-            WHEN t.kind = 'delivered' THEN 'delivered'
+            WHEN t.proves = 'delivered' THEN 'delivered'
             WHEN NOT t.counts OR (t.status = 'failed' AND t.error_class = 'undelivered' AND NOT t.is_news) THEN NULL
-            WHEN t.kind = 'undelivered' AND NOT t.other_accepted THEN 'failed'
+            WHEN t.proves = 'undelivered' AND NOT t.other_accepted THEN 'failed'
             WHEN t.status <> 'sent' THEN 'sent'
         END AS becomes
     FROM told t
+),
+noted AS MATERIALIZED (
+    -- What remains on a delivered message, whether it came before or after its delivery was known.
+    SELECT DISTINCT ON (j.message_id) j.message_id, x.kind, x.reason
+    FROM judged j
+    JOIN fleet.events x ON x.message_id = j.message_id OR x.id = j.id
+    WHERE coalesce(j.becomes, j.status) = 'delivered' AND x.kind = ANY (%(remaining)s::text[])
+      AND (x.applied_at IS NOT NULL OR x.id = j.id)
+    ORDER BY j.message_id, array_position(%(remaining)s::text[], x.kind), x.id
 ),
 proven AS (
     UPDATE fleet.attempts a
@@ -129,19 +144,22 @@ moved AS (
         provider_response = coalesce(o.provider_response, j.body),
         error_class = CASE WHEN j.becomes = 'failed' THEN 'undelivered' WHEN j.becomes IS NULL THEN o.error_class END,
         error_code = CASE
-            WHEN j.is_duplicate OR j.flag = 'duplicate' THEN 'duplicate' WHEN j.becomes = 'failed' THEN j.code
+            WHEN j.is_duplicate OR j.flag = 'duplicate' THEN 'duplicate' WHEN j.becomes = 'failed' THEN j.code ELSE n.kind
         END,
         error_message = CASE
-            WHEN j.is_duplicate OR j.flag = 'duplicate' THEN 'two requests for it were accepted' WHEN j.becomes = 'failed' THEN j.reason
+            WHEN j.is_duplicate OR j.flag = 'duplicate' THEN 'two requests for it were accepted'
+            WHEN j.becomes = 'failed' THEN j.reason
+            ELSE n.reason
         END,
         lease_token = NULL,
         lease_expires_at = NULL,
         finalized_at = CASE WHEN j.becomes IS NULL THEN o.finalized_at WHEN j.becomes <> 'sent' THEN fleet.now() END,
         updated_at = fleet.now()
     FROM judged j
+    LEFT JOIN noted n USING (message_id)
     WHERE o.id = j.message_id
       AND o.status IN ('scheduled', 'queued', 'unknown', 'sent', 'failed', 'delivered')
-      AND (j.becomes IS NOT NULL OR j.is_duplicate)
+      AND (j.becomes IS NOT NULL OR j.is_duplicate OR n.kind IS NOT NULL)
     RETURNING o.id, j.is_duplicate, coalesce(o.workspace_id, o.tenant_id) AS workspace_id, j.number
 ),
 flagged AS (
@@ -154,9 +172,52 @@ UPDATE fleet.events e
 SET applied_at = CASE WHEN j.status <> 'sending' THEN fleet.now() END,
     next_try_at = CASE WHEN j.status = 'sending' THEN e.next_try_at END,
     message_id = j.message_id,
-    attempt_id = j.attempt_id
+    attempt_id = j.attempt_id,
+    channel = j.channel,
+    address = coalesce(e.address, j.address),
+    workspace_id = j.workspace_id,
+    campaign_id = j.campaign_id
 FROM judged j
 WHERE e.id = j.id AND e.applied_at IS NULL
+RETURNING e.id, e.applied_at IS NOT NULL
+
+-- name: attach
+-- Events of a person: the message that they are about is the one that they name, else the last one that the account sent
+-- to that address. The workspace is that message's; where no message is known, it is the tenant whose account, or whose
+-- number, it came to. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of
+-- nobody that we know, and waits.
+WITH told AS MATERIALIZED (
+    SELECT e.id, o.id AS message_id, o.channel::text AS channel, o.campaign_id, last.address,
+        coalesce(e.workspace_id, o.workspace_id, o.tenant_id, number.tenant_id, nullif(e.tenant_id, %(nobody)s)) AS workspace_id
+    FROM fleet.events e
+    LEFT JOIN LATERAL (
+        SELECT a.message_id, a.address
+        FROM fleet.attempts a
+        WHERE a.account_tenant_id = e.tenant_id AND a.provider = e.provider
+          AND CASE
+              WHEN e.message_id IS NOT NULL THEN a.message_id = e.message_id
+              ELSE a.address = e.address AND a.finished_at >= fleet.now() - make_interval(days => %(days)s)
+          END
+        ORDER BY (a.sender = e.our_address) DESC NULLS LAST, a.finished_at DESC
+        LIMIT 1
+    ) AS last ON true
+    LEFT JOIN public.channel_outbox o ON o.id = CASE e.provider WHEN %(ours)s THEN e.message_id ELSE last.message_id END
+    LEFT JOIN LATERAL (
+        SELECT n.tenant_id FROM public.voice_phone_numbers n WHERE n.phone_number = e.our_address LIMIT 1
+    ) AS number ON true
+    WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL AND e.proves IS NULL
+)
+UPDATE fleet.events e
+SET applied_at = fleet.now(),
+    next_try_at = NULL,
+    message_id = t.message_id,
+    channel = coalesce(e.channel, t.channel),
+    address = coalesce(e.address, t.address),
+    workspace_id = t.workspace_id,
+    campaign_id = t.campaign_id
+FROM told t
+WHERE e.id = t.id AND e.applied_at IS NULL AND t.workspace_id IS NOT NULL
+RETURNING e.id
 
 -- name: wait
 -- Puts off what could not be applied: twice as long each time, and after the last try until a person looks. A message

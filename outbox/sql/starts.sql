@@ -104,6 +104,7 @@ SELECT o.id::text,
             SELECT
             FROM fleet.suppressions s
             WHERE s.workspace_id = coalesce(o.workspace_id, o.tenant_id) AND s.channel = o.channel::text AND s.address = lower(w.address)
+              AND s.released_at IS NULL
               AND (s.expires_at IS NULL OR s.expires_at > fleet.now())
         ) THEN 'suppressed'
         WHEN EXISTS (
@@ -298,11 +299,11 @@ unresolved AS (
 ),
 closed AS (
     INSERT INTO fleet.attempts (
-        message_id, number, counted, id, send_key, provider, account, account_tenant_id, sender, started_at, finished_at,
-        outcome, http_status, error_code, provider_message_id, worker
+        message_id, number, counted, id, send_key, provider, account, account_tenant_id, address, sender, started_at,
+        finished_at, outcome, http_status, error_code, provider_message_id, worker
     )
     SELECT s.id, s.attempts, a.counted, fleet.attempt_id(a.send_key, s.id), a.send_key, a.provider, a.account,
-        a.account_tenant_id, a.sender,
+        a.account_tenant_id, lower(a.address), a.sender,
         clock_timestamp() - make_interval(secs => a.age_seconds + a.elapsed_seconds),
         clock_timestamp() - make_interval(secs => a.age_seconds),
         a.outcome, a.http_status, a.error_code, a.provider_message_id, %(worker)s

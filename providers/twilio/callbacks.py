@@ -15,8 +15,9 @@ from uuid import UUID
 
 import orjson
 
+from config.vocabulary import KINDS, Kind, Proof
 from providers.base import Account, Message
-from providers.callbacks import BadSignature, Callback, Event, Kind, Malformed
+from providers.callbacks import BadSignature, Callback, Event, Malformed
 from providers.urls import is_loopback
 
 RETRIES = "#rc=5&rp=all"
@@ -24,7 +25,7 @@ RETRIES = "#rc=5&rp=all"
 FIELDS_LIMIT = 200
 """A status callback has about twenty."""
 
-_ACCEPTED, _DELIVERED, _UNDELIVERED = Kind.ACCEPTED, Kind.DELIVERED, Kind.UNDELIVERED
+_ACCEPTED, _DELIVERED, _FAILED = Kind.ACCEPTED, Kind.DELIVERED, Kind.FAILED
 
 MESSAGE_STATUSES: Mapping[str, Kind] = {
     "accepted": _ACCEPTED,
@@ -35,20 +36,20 @@ MESSAGE_STATUSES: Mapping[str, Kind] = {
     "delivered": _DELIVERED,
     "partially_delivered": _DELIVERED,
     "read": _DELIVERED,
-    "undelivered": _UNDELIVERED,
-    "failed": _UNDELIVERED,
-    "canceled": _UNDELIVERED,
+    "undelivered": _FAILED,
+    "failed": _FAILED,
+    "canceled": _FAILED,
 }
 CALL_STATUSES: Mapping[str, Kind] = {
     "queued": _ACCEPTED,
     "initiated": _ACCEPTED,
     "ringing": _ACCEPTED,
-    "in-progress": _ACCEPTED,
-    "completed": _DELIVERED,
-    "busy": _UNDELIVERED,
-    "no-answer": _UNDELIVERED,
-    "failed": _UNDELIVERED,
-    "canceled": _UNDELIVERED,
+    "in-progress": Kind.CALL_ANSWERED,
+    "completed": Kind.CALL_ENDED,
+    "busy": Kind.NO_ANSWER,
+    "no-answer": Kind.NO_ANSWER,
+    "failed": Kind.CALL_FAILED,
+    "canceled": Kind.CALL_FAILED,
 }
 _CALL_CODES = {"busy": "no_answer", "no-answer": "no_answer"}
 _CALL_REASONS = {"busy": "the line was busy", "no-answer": "nobody answered", "canceled": "the call was cancelled"}
@@ -100,7 +101,7 @@ def _events(
         return []
     code = said.get("ErrorCode") or _CALL_CODES.get(status) or status
     reason = said.get("ErrorMessage") or _CALL_REASONS.get(status) or f"Twilio reports {status}"
-    is_bad = kinds[status] is Kind.UNDELIVERED
+    is_bad = KINDS[kinds[status]].proves is Proof.UNDELIVERED
     return [
         Event(
             event_id=f"{sid}:{status}:{said.get('ErrorCode', '')}",

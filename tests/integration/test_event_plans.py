@@ -7,6 +7,7 @@ import orjson
 import psycopg
 import pytest
 
+from outbox import events
 from outbox.queries import load
 from tests.integration.test_index_plans import nodes
 
@@ -81,6 +82,7 @@ def test_an_events_way_reads_what_it_takes(full: psycopg.Connection, name: str) 
         "delay_seconds": 1,
         "tries": 9,
         "cap_seconds": 60,
+        "remaining": events.REMAINING,
     }
     tables, pages = scanned(full, _EVENTS[name], {"ids": ids, "message_ids": message_ids, **limits})
     assert not tables & {"events", "attempts", "channel_outbox"}

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from config.channels import Channel
 from config.database import Pool
+from config.vocabulary import Kind
 from outbox import batches, events
 from outbox.events import Report
 from outbox.search import retry
@@ -21,7 +22,7 @@ from providers.base import PROVIDER_WIDE, attempt_id
 from tests.factories import attempts_of, column_of, insert, status_of, travel
 from tests.started import Started, start
 
-KINDS = ("accepted", "delivered", "undelivered")
+KINDS = ("accepted", "delivered", "failed")
 
 
 def report(started: Started, kind: str = "accepted", index: int = 0, **columns: Any) -> Report:
@@ -31,12 +32,12 @@ def report(started: Started, kind: str = "accepted", index: int = 0, **columns: 
         "provider": "twilio",
         "tenant_id": PROVIDER_WIDE,
         "event_id": str(uuid4()),
-        "kind": kind,
+        "kind": Kind(kind),
         "provider_message_id": f"vendor-{started.send_key}-{index}",
         "message_id": id_,
         "attempt_id": attempt_id(started.send_key, id_),
-        "code": "30003" if kind == "undelivered" else None,
-        "reason": "unreachable" if kind == "undelivered" else None,
+        "code": "30003" if kind == "failed" else None,
+        "reason": "unreachable" if kind == "failed" else None,
         "body": {"MessageStatus": kind},
     }
     return Report(**{**values, **columns})
@@ -93,7 +94,7 @@ def duplicates(owner: psycopg.Connection) -> list[str]:
     return [row[0] for row in owner.execute("SELECT subject FROM fleet.audit_log WHERE action = 'duplicate'")]
 
 
-@pytest.mark.parametrize(("kind", "end"), [("accepted", "sent"), ("delivered", "delivered"), ("undelivered", "failed")])
+@pytest.mark.parametrize(("kind", "end"), [("accepted", "sent"), ("delivered", "delivered"), ("failed", "failed")])
 async def test_each_kind_proves_an_unknown_attempt(
     ledger: Pool, owner: psycopg.Connection, kind: str, end: str
 ) -> None:
@@ -106,7 +107,7 @@ async def test_each_kind_proves_an_unknown_attempt(
     assert column_of(owner, id_, "provider_message_id") == f"vendor-{started.send_key}-0"
     assert column_of(owner, id_, "sent_at") is not None
     assert resolutions(owner, id_) == [(1, "unknown", "accepted", "event", True)]
-    expected = ("undelivered", "30003", "unreachable") if kind == "undelivered" else (None, None, None)
+    expected = ("undelivered", "30003", "unreachable") if kind == "failed" else (None, None, None)
     assert tuple(column_of(owner, id_, f"error_{name}") for name in ("class", "code", "message")) == expected
     assert (column_of(owner, id_, "finalized_at") is None) == (kind == "accepted")
 
@@ -141,9 +142,7 @@ async def test_what_was_taken_back_stays_so_and_the_proof_is_kept(
     assert resolutions(owner, id_)[0][2] == "accepted"
 
 
-@pytest.mark.parametrize(
-    "order", [*itertools.permutations(KINDS), ("accepted", "undelivered"), ("delivered", "accepted")]
-)
+@pytest.mark.parametrize("order", [*itertools.permutations(KINDS), ("accepted", "failed"), ("delivered", "accepted")])
 @pytest.mark.parametrize("together", [True, False])
 async def test_any_order_comes_to_the_same(
     ledger: Pool, owner: psycopg.Connection, order: tuple[str, ...], together: bool
@@ -318,7 +317,7 @@ async def test_an_acceptance_of_another_attempt_wins_over_undelivered(ledger: Po
     first, second = await tried_twice(ledger, owner)
     await settled(ledger, second, Status.SENT)
 
-    await tell(ledger, report(first, "undelivered"))
+    await tell(ledger, report(first, "failed"))
 
     assert status_of(owner, first.ids[0]) == "sent"
 
@@ -326,10 +325,10 @@ async def test_an_acceptance_of_another_attempt_wins_over_undelivered(ledger: Po
 async def test_what_a_person_tried_again_is_not_undone_by_old_news(ledger: Pool, owner: psycopg.Connection) -> None:
     first = await tried(ledger, owner, Status.SENT)
     (id_,) = first.ids
-    await tell(ledger, report(first, "undelivered"))
+    await tell(ledger, report(first, "failed"))
     await retry(ledger, [id_], actor="support")
 
-    await tell(ledger, report(first), report(first, "undelivered"))
+    await tell(ledger, report(first), report(first, "failed"))
     assert status_of(owner, id_) == "scheduled"
     second = await sending(ledger)
     await settled(ledger, second, Status.SENT)
@@ -355,9 +354,7 @@ async def test_whatever_a_vendor_says_can_be_stored(ledger: Pool, owner: psycopg
     started = await tried(ledger, owner)
     odd = "\x00\ud800" + "x" * 5_000
 
-    await tell(
-        ledger, report(started, "undelivered", event_id=odd, code=odd, reason=odd, body={odd: [odd, float("nan")]})
-    )
+    await tell(ledger, report(started, "failed", event_id=odd, code=odd, reason=odd, body={odd: [odd, float("nan")]}))
 
     assert status_of(owner, started.ids[0]) == "failed"
 

@@ -8,6 +8,7 @@ import pytest
 
 from config.channels import Channel
 from config.database import Pool
+from config.vocabulary import Kind
 from outbox import batches, decisions, events, unknowns
 from outbox.settlements import Ended, Settlement, settle
 from outbox.states import Status
@@ -328,7 +329,7 @@ async def test_found_after_another_attempt_was_proven_is_flagged(ledger: Pool, o
         provider="twilio",
         tenant_id=UUID(int=0),
         event_id="e",
-        kind="accepted",
+        kind=Kind.ACCEPTED,
         provider_message_id="SM1",
         message_id=id_,
         attempt_id=first,

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from providers.callbacks import BadSignature, Callback, Event, Kind, Malformed
+from config.vocabulary import KINDS, Kind, Proof
+from providers.callbacks import BadSignature, Callback, Event, Malformed
 from providers.twilio.callbacks import CALL_STATUSES, MESSAGE_STATUSES, RETRIES
 from simulator.twilio_callbacks import posting
 from tests.vendors import PROVIDERS, account_of, message_of
@@ -121,7 +122,7 @@ def test_each_status_of_a_message(status: str, kind: Kind) -> None:
     (event,) = parse(callback({**SENT, "MessageStatus": status, "ErrorCode": "30003"}))
     assert (event.kind, event.provider_message_id, event.attempt_id) == (kind, "SM1", ATTEMPT)
     assert event.event_id == f"SM1:{status}:30003"
-    assert event.code == ("30003" if kind is Kind.UNDELIVERED else None)
+    assert event.code == ("30003" if KINDS[kind].proves is Proof.UNDELIVERED else None)
     assert event.answer["To"] == SENT["To"]
 
 
@@ -130,7 +131,9 @@ def test_each_status_of_a_call(status: str, kind: Kind) -> None:
     (event,) = parse(callback({"CallSid": "CA1", "CallStatus": status}))
     assert event.kind is kind
     expected = {"busy": "no_answer", "no-answer": "no_answer"}.get(status, status)
-    assert (event.code, bool(event.reason)) == ((expected, True) if kind is Kind.UNDELIVERED else (None, False))
+    assert (event.code, bool(event.reason)) == (
+        (expected, True) if KINDS[kind].proves is Proof.UNDELIVERED else (None, False)
+    )
 
 
 @pytest.mark.parametrize("said", [{}, {"MessageSid": "SM1"}, {"MessageStatus": "sent"}, {"CallSid": "CA1"}])

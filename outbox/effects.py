@@ -1,0 +1,41 @@
+"""What applied events mean beyond their message: who must not be contacted any more, and who may again.
+
+Owns the list of effects and their figures. Each runs in the transaction that applied its events, so that an event and
+what it means are never apart; each comes to the same when its events are applied again, or in another order.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from config.database import Connection
+from config.vocabulary import KINDS, Reason
+from outbox.queries import load
+
+SOFT_BOUNCES = 3
+"""So many messages in a row of days that an address did not take for the time being, and it is left alone."""
+SOFT_WINDOW_DAYS = 14
+SOFT_REST_DAYS = 30
+
+_PARAMETERS: Mapping[str, Any] = {
+    "suppressing": orjson.dumps(
+        [{"kind": kind, "reason": facts.suppresses} for kind, facts in KINDS.items() if facts.suppresses]
+    ).decode(),
+    "releasing": orjson.dumps(
+        [{"kind": kind, "reason": reason} for kind, facts in KINDS.items() for reason in facts.releases]
+    ).decode(),
+    "reason": Reason.SOFT_BOUNCED,
+    "most": SOFT_BOUNCES,
+    "window_days": SOFT_WINDOW_DAYS,
+    "rest_days": SOFT_REST_DAYS,
+}
+
+EFFECTS = tuple(load("effects").values())
+"""In this order: what is suppressed and released in one bundle ends as the later of the two says."""
+
+
+async def take(connection: Connection, event_ids: Sequence[int]) -> None:
+    """Let events take effect that this transaction has applied."""
+    for statement in EFFECTS:
+        await connection.execute(statement, {**_PARAMETERS, "ids": list(event_ids)})
