@@ -28,6 +28,8 @@ class ProviderFacts:
     where it honours none. For so long the same bytes may be sent again."""
     askable: bool = True
     """Can the vendor list what it accepted?"""
+    calls_back: bool = False
+    """Does the vendor repeat a callback until it is taken? Of the others we ask what became of a message."""
 
     @property
     def idempotent(self) -> bool:
@@ -44,7 +46,9 @@ CATALOG: dict[str, ProviderFacts] = {
     facts.name: facts
     for facts in (
         # 24 h less one: resend.com/docs/dashboard/emails/idempotency-keys
-        ProviderFacts("resend", (Channel.EMAIL,), "RESEND_API_KEY", request_size=100, key_seconds=23 * 3600.0),
+        ProviderFacts(
+            "resend", (Channel.EMAIL,), "RESEND_API_KEY", request_size=100, key_seconds=23 * 3600.0, calls_back=True
+        ),
         ProviderFacts("twilio", (Channel.SMS, Channel.VOICE), "TWILIO_AUTH_TOKEN"),
         ProviderFacts("vapi", (Channel.VOICE,), "VAPI_PRIVATE_KEY"),
     )

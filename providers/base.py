@@ -224,6 +224,17 @@ class Provider(ABC):
         """Say what a verified callback tells. Raises Malformed."""
         raise Malformed(f"{self.name} sends no callbacks")
 
+    def status_request(self, provider_message_id: str, channel: Channel, account: Account) -> Request:
+        """Ask what became of one message that the vendor took. For vendors that do not promise callbacks."""
+        raise NotImplementedError(f"{self.name} calls back")
+
+    def status_events(self, channel: Channel, response: Response) -> Sequence[Event]:
+        """Say what the vendor's answer tells, in the events (and their ids) that its callbacks would have been.
+
+        None where it has no end yet. Raises SendError where the answer tells nothing.
+        """
+        raise NotImplementedError(f"{self.name} calls back")
+
 
 def attempt_id(send_key: UUID, message_id: UUID) -> UUID:
     """Return the id of one message's try under one send key, as `fleet.attempt_id` in the database does."""
