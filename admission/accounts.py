@@ -55,7 +55,7 @@ class Accounts:
         return fresh
 
     async def of_callbacks(self, provider: str, tenants: Collection[UUID]) -> dict[UUID, Account]:
-        """Return the accounts whose callbacks come to `tenants` (`PROVIDER_WIDE`: the environment's), where there is one.
+        """Return whose callbacks come to `tenants` (`PROVIDER_WIDE`: the environment's); without an account, none.
 
         Halted or disconnected, it may still hear what became of what it sent. Read anew each time.
         """

@@ -4,7 +4,6 @@ Owns the bound on what strangers cost: one look at the database at a time for al
 who have no account, kept apart from those who have one. Refuses to check signatures.
 """
 
-import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from typing import Generic, TypeVar
@@ -12,6 +11,7 @@ from uuid import UUID
 
 from admission.accounts import CACHE_SECONDS, Accounts
 from console.gathering import Gathering
+from console.outage import through_outage
 from providers.base import Account
 
 REMEMBERED = 10_000
@@ -29,10 +29,10 @@ _Value = TypeVar("_Value")
 class Callers:
     """The accounts that one web process hears."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, *, remembered: int = REMEMBERED) -> None:
         self._accounts = accounts
-        self._known: _Memory[Account] = _Memory()
-        self._strangers: _Memory[None] = _Memory()
+        self._known: _Memory[Account] = _Memory(remembered)
+        self._strangers: _Memory[None] = _Memory(remembered)
         self._looks: Gathering[Caller, Account | None] = Gathering(
             self._look, round_limit=ROUND_LIMIT, waiting_limit=WAITING_LIMIT
         )
@@ -49,15 +49,8 @@ class Callers:
             return known
         return await self._looks.ask(caller)
 
-    async def _look(self, callers: Sequence[Caller]) -> Sequence[Account | None | Exception]:
-        tenants: dict[str, set[UUID]] = {}
-        for provider, tenant in callers:
-            tenants.setdefault(provider, set()).add(tenant)
-        found: dict[Caller, Account] = {}
-        async with asyncio.timeout(LOOK_SECONDS):
-            for provider, asked in tenants.items():
-                accounts = await self._accounts.of_callbacks(provider, asked)
-                found |= {(provider, tenant): account for tenant, account in accounts.items()}
+    async def _look(self, callers: Sequence[Caller]) -> Sequence[Account | None]:
+        found = await through_outage(lambda: self._read(callers), LOOK_SECONDS)
         now = monotonic()
         for caller in callers:
             if caller in found:
@@ -66,11 +59,22 @@ class Callers:
                 self._strangers.put(caller, None, now)
         return [found.get(caller) for caller in callers]
 
+    async def _read(self, callers: Sequence[Caller]) -> dict[Caller, Account]:
+        tenants: dict[str, set[UUID]] = {}
+        for provider, tenant in callers:
+            tenants.setdefault(provider, set()).add(tenant)
+        found: dict[Caller, Account] = {}
+        for provider, asked in tenants.items():
+            accounts = await self._accounts.of_callbacks(provider, asked)
+            found |= {(provider, tenant): account for tenant, account in accounts.items()}
+        return found
+
 
 class _Memory(Generic[_Value]):
     """What was read, the oldest first; too old or too many, and it is forgotten: it may hold opened secrets."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._read: dict[Caller, tuple[float, _Value]] = {}
 
     def get(self, caller: Caller, now: float) -> _Value | None:
@@ -84,5 +88,5 @@ class _Memory(Generic[_Value]):
     def put(self, caller: Caller, value: _Value, now: float) -> None:
         self._read.pop(caller, None)
         self._read[caller] = (now, value)
-        while len(self._read) > REMEMBERED or now - next(iter(self._read.values()))[0] >= CACHE_SECONDS:
+        while len(self._read) > self._limit or now - next(iter(self._read.values()))[0] >= CACHE_SECONDS:
             del self._read[next(iter(self._read))]

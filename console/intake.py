@@ -5,7 +5,6 @@ number and in bytes. Refuses to read callbacks. Storing again what may have been
 told to come back does no harm.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from psycopg import Error
 from config import log
 from config.database import AWAY, Pool
 from console.gathering import Gathering, Overloaded
+from console.outage import through_outage
 from outbox import events
 from outbox.events import Report
 
@@ -22,8 +22,7 @@ ROUND_LIMIT = 200
 WAITING_LIMIT = 2_000
 WAITING_BYTES_LIMIT = 67_108_864
 HOLD_SECONDS = 8.0
-"""How long a round tries while the database is away: vendors wait some fifteen seconds, and not all of them come again."""
-PAUSE_SECONDS = 0.1
+"""While the database is away: vendors wait some fifteen seconds, and not all of them come again."""
 
 _log = log.get(__name__)
 
@@ -51,8 +50,8 @@ class Intake:
     async def store(self, reports: Sequence[Report]) -> None:
         """Return when the events are committed.
 
-        Raises Overloaded, Unstorable, and what `AWAY` names or TimeoutError where the database is away: then they may or
-        may not be stored.
+        Raises Overloaded, Unstorable, and what `AWAY` names or TimeoutError where the database is away: then they may
+        or may not be stored.
         """
         rows = events.encoded(reports)
         if self._bytes + len(rows) > WAITING_BYTES_LIMIT:
@@ -63,14 +62,15 @@ class Intake:
         finally:
             self._bytes -= len(rows)
 
-    async def _store(self, round_: Sequence[_Said]) -> Sequence[None | Exception]:
-        async with asyncio.timeout(self._hold_seconds):
-            return await self._halved(round_)
+    async def _store(self, round_: Sequence[_Said]) -> Sequence[Exception | None]:
+        return await through_outage(lambda: self._halved(round_), self._hold_seconds)
 
-    async def _halved(self, round_: Sequence[_Said]) -> Sequence[None | Exception]:
+    async def _halved(self, round_: Sequence[_Said]) -> Sequence[Exception | None]:
         """Store a round; where the database refuses it, halve it until what it refuses stands alone."""
         try:
-            await self._write([said.rows for said in round_])
+            await events.store_encoded(self._pool, [said.rows for said in round_])
+        except AWAY:
+            raise
         except Error as refused:
             if len(round_) == 1:
                 return [await self._without_words(round_[0].reports, refused)]
@@ -78,21 +78,14 @@ class Intake:
             return [*await self._halved(round_[:middle]), *await self._halved(round_[middle:])]
         return [None] * len(round_)
 
-    async def _without_words(self, reports: Sequence[Report], refused: Error) -> None | Exception:
+    async def _without_words(self, reports: Sequence[Report], refused: Error) -> Exception | None:
         """Store what we decided ourselves, without what the vendor wrote."""
         _log.error("callback_words_refused", provider=reports[0].provider, error=type(refused).__name__)
         try:
-            await self._write([events.encoded([events.without_words(report) for report in reports])])
+            await events.store(self._pool, [events.without_words(report) for report in reports])
+        except AWAY:
+            raise
         except Error as error:
             _log.error("callback_refused", provider=reports[0].provider, error=type(error).__name__)
             return Unstorable()
         return None
-
-    async def _write(self, rows: Sequence[bytes]) -> None:
-        while True:
-            try:
-                await events.store_encoded(self._pool, rows)
-            except AWAY:
-                await asyncio.sleep(PAUSE_SECONDS)
-            else:
-                return

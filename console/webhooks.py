@@ -6,8 +6,10 @@ tenant it does not know.
 """
 
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -54,7 +56,7 @@ def open_door(pool: Pool, providers: Mapping[str, Provider], accounts: Accounts,
 
 
 async def webhook(request: Request) -> Response:
-    """Store what a vendor says: 204, or 400, 401, 404, 408, 413, and 503 where the database is away or too much waits."""
+    """Store what a vendor says: 204, or 400, 401, 404, 408, 413; 503 while the database is away or too much waits."""
     door: Door = request.app.state.fleet.door
     name: str = request.path_params["provider"]
     provider = door.providers.get(name)
@@ -92,10 +94,17 @@ def _reports(provider: Provider, account: Account, callback: Callback) -> list[e
         raise Refused(401, "wrong signature") from None
     except Malformed as why:
         raise Refused(400, "malformed", str(why)) from None
-    except Exception as error:
-        # Whoever sent it gains nothing from coming again, and a mistake of ours must not look like an outage.
-        _log.exception("callback_unreadable", provider=provider.name)
-        raise Refused(400, "unreadable") from error
+    except Exception as error:  # noqa: BLE001 - what we did not foresee is no reason to fail
+        # Whoever sent it gains nothing from coming again, and a mistake of ours must not look like an outage. The text
+        # of an exception may quote what it could not read.
+        _log.error("callback_unreadable", provider=provider.name, error=type(error).__name__, where=_where(error))
+        raise Refused(400, "unreadable") from None
+
+
+def _where(error: Exception) -> str:
+    """Name the place of a mistake without its text."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{PurePath(last.filename).name}:{last.lineno}"
 
 
 def _headers(scope: Scope) -> dict[str, str]:
