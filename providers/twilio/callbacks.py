@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import orjson
@@ -176,17 +176,16 @@ def _is_json(callback: Callback) -> bool:
 def _urls(url: str) -> Iterator[str]:
     """Yield the forms of our address that Twilio may have signed: with and without the scheme's usual port.
 
-    Each also with the fragment that we gave it: whether that is signed is not documented.
+    Each also with the fragment that we gave it: whether that is signed is not documented. What follows the host stays
+    as it is, byte for byte.
     """
     yield url
     yield url + RETRIES
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        raise Malformed("the address of the request is none") from None
-    host = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
-    for netloc in (host, f"{host}:{port}"):
-        form = urlunsplit(parts._replace(netloc=netloc))
+    scheme, _, rest = url.partition("://")
+    netloc, slash, path = rest.partition("/")
+    host, colon, port = netloc.rpartition(":")
+    if not colon or not port.isdecimal():
+        host, port = netloc, "443" if scheme == "https" else "80"
+    for form in (f"{scheme}://{host}{slash}{path}", f"{scheme}://{host}:{port}{slash}{path}"):
         yield form
         yield form + RETRIES

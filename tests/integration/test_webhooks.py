@@ -131,7 +131,8 @@ async def test_each_refusal_has_its_status_and_stores_nothing(web: Web, owner: p
     assert await web.call_back({"MessageSid": "SM1"}) == 400
     assert await web.call_back(said, query="message=x") == 400
     assert await web.call_back(said, query="attempt=x") == 400
-    assert await web.post(path, b"x=\xff") == 400
+    assert await web.post(path, b"x=\xff") == 401, "what is not signed is not parsed"
+    assert await web.post(path, b"x=\xff", headers={"x-twilio-signature": "A" * 28}) == 400
     assert await web.call_back(said, tenant=uuid4()) == 404
     for unknown in ("/webhooks/pigeon/" + str(PROVIDER_WIDE), "/webhooks/twilio/x", "/webhooks/twilio"):
         assert await web.post(unknown) == 404
