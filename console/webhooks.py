@@ -28,8 +28,9 @@ from console.intake import Intake, Unstorable
 from console.refusals import Refusals, Refused
 from console.uploads import Uploads
 from outbox import events
-from providers.base import Account, Provider
+from providers.base import Account
 from providers.callbacks import BadSignature, Callback, Event, Malformed
+from providers.receivers import Receiver
 
 QUERY_LIMIT_BYTES = 8_192
 STRANGER = "unknown"
@@ -42,7 +43,7 @@ _log = log.get(__name__)
 class Door:
     """What the receiver of one process works with."""
 
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, Receiver]
     callers: Callers
     intake: Intake
     public_url: str | None
@@ -50,7 +51,7 @@ class Door:
     refusals: Refusals = field(default_factory=Refusals)
 
 
-def open_door(pool: Pool, providers: Mapping[str, Provider], accounts: Accounts, public_url: str | None) -> Door:
+def open_door(pool: Pool, providers: Mapping[str, Receiver], accounts: Accounts, public_url: str | None) -> Door:
     """Return the door of one process; `public_url` is what vendors were told, None where the request's own counts."""
     return Door(providers, Callers(accounts), Intake(pool), public_url)
 
@@ -68,7 +69,7 @@ async def webhook(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def _receive(door: Door, request: Request, provider: Provider | None) -> None:
+async def _receive(door: Door, request: Request, provider: Receiver | None) -> None:
     if len(request.scope["query_string"]) > QUERY_LIMIT_BYTES:
         raise Refused(400, "the address is too long")
     tenant: UUID = request.path_params["tenant_id"]
@@ -85,7 +86,7 @@ async def _receive(door: Door, request: Request, provider: Provider | None) -> N
         raise Refused(503, type(error).__name__, "try again") from None
 
 
-def _reports(provider: Provider, account: Account, callback: Callback) -> list[events.Report]:
+def _reports(provider: Receiver, account: Account, callback: Callback) -> list[events.Report]:
     """Read a callback, its signature first."""
     try:
         provider.verify(callback, account, now=time.time())
@@ -129,7 +130,7 @@ def _own_url(request: Request) -> str:
 
 def _report(account: Account, callback: Callback, event: Event) -> events.Report:
     return events.Report(
-        provider=account.provider,
+        provider=event.provider or account.provider,
         tenant_id=account.tenant_id,
         event_id=event.event_id,
         kind=event.kind,
