@@ -63,10 +63,15 @@ async def webhook(request: Request) -> Response:
     provider = door.providers.get(name)
     try:
         await _receive(door, request, provider)
-    except Refused as refused:
-        door.refusals.note(STRANGER if provider is None else name, refused)
-        return refused.response()
-    return Response(status_code=204)
+    except Refused as why:
+        refused = why
+    except Exception as error:  # noqa: BLE001 - the vendor comes again, and finds it mended
+        _log.error("callback_failed", error=type(error).__name__, where=_where(error))
+        refused = Refused(503, "failed", "try again")
+    else:
+        return Response(status_code=204)
+    door.refusals.note(STRANGER if provider is None else name, refused)
+    return refused.response()
 
 
 async def _receive(door: Door, request: Request, provider: Receiver | None) -> None:
