@@ -77,6 +77,9 @@ class _Memory(Generic[_Value]):
         self._limit = limit
         self._read: dict[Caller, tuple[float, _Value]] = {}
 
+    def __len__(self) -> int:
+        return len(self._read)
+
     def get(self, caller: Caller, now: float) -> _Value | None:
         found = self._read.get(caller)
         return found[1] if found is not None and now - found[0] < CACHE_SECONDS else None
@@ -88,5 +91,7 @@ class _Memory(Generic[_Value]):
     def put(self, caller: Caller, value: _Value, now: float) -> None:
         self._read.pop(caller, None)
         self._read[caller] = (now, value)
-        while len(self._read) > self._limit or now - next(iter(self._read.values()))[0] >= CACHE_SECONDS:
+        while self._read and (
+            len(self._read) > self._limit or now - next(iter(self._read.values()))[0] >= CACHE_SECONDS
+        ):
             del self._read[next(iter(self._read))]
