@@ -95,7 +95,7 @@ class Accounts:
 
     def _shared(self, provider: str) -> Resolved:
         try:
-            return self._reached(self._providers[provider].account_from_environment(self._settings[provider]))
+            return self._reached(self._providers[provider].account_from_environment(self._settings.get(provider)))
         except Halted as why:
             return why
 
