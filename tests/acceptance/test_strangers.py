@@ -11,9 +11,19 @@ from benchmarks.callbacks import ENVIRONMENT
 from benchmarks.running import ROOT, fleet
 from tests.acceptance.conftest import FULL
 from tests.conftest import Servers
-from tests.strangers.requests import NOBODY, PUBLIC_URL, TOKENS
+from tests.strangers.requests import PUBLIC_URL, TOKENS
+from tests.strangers.standard import GENERIC_TENANT, SECRETS
+from tests.strangers.strange import NOBODY
 
 COUNT = 100_000 if FULL else 3_000
+
+OTHERS = {
+    "RESEND_API_KEY": "re_1",
+    "RESEND_WEBHOOK_SECRET": SECRETS["resend"],
+    "VAPI_PRIVATE_KEY": "key-1",
+    "VAPI_PHONE_NUMBER_ID": "number-1",
+    "VAPI_WEBHOOK_SECRET": SECRETS["vapi"],
+}
 
 
 def test_no_request_breaks_the_receiver_and_every_valid_one_is_stored_once(
@@ -28,7 +38,17 @@ def test_no_request_breaks_the_receiver_and_every_valid_one_is_stored_once(
                 " is_connected) VALUES (%s, 'AC1', %s, '+15005550006', true)",
                 (tenant, token),
             )
-    settings = {**ENVIRONMENT, "FLEET_PUBLIC_URL": PUBLIC_URL, "FLEET_LOG_LEVEL": "warning", "LOG_FORMAT": "json"}
+    owner.execute(
+        "INSERT INTO fleet.accounts (tenant_id, provider, webhook_secret) VALUES (%s, 'generic', %s)",
+        (GENERIC_TENANT, SECRETS["generic"]),
+    )
+    settings = {
+        **ENVIRONMENT,
+        **OTHERS,
+        "FLEET_PUBLIC_URL": PUBLIC_URL,
+        "FLEET_LOG_LEVEL": "warning",
+        "LOG_FORMAT": "json",
+    }
     used = fleet(database_url, redis_url, "http://127.0.0.1:9", settings)
 
     done = subprocess.run(

@@ -27,7 +27,7 @@ def stored(owner: psycopg.Connection) -> dict[str, Any]:
     return dict(owner.execute("SELECT event_id, code FROM fleet.events").fetchall())
 
 
-async def together(intake: Intake, reports: Sequence[Report]) -> list[None | BaseException]:
+async def together(intake: Intake, reports: Sequence[Report]) -> list[BaseException | None]:
     return list(await asyncio.gather(*(intake.store([one]) for one in reports), return_exceptions=True))
 
 
