@@ -22,7 +22,7 @@ if given.against:
     sys.exit()
 
 if given.receiver:
-    receiver.report(receiver.measure(callbacks=1_000 if given.short else 5_000, pairs=1 if given.short else 5))
+    receiver.report(receiver.measure(callbacks=1_000 if given.short else 3_000, pairs=1 if given.short else 5))
     sys.exit()
 
 if given.only in {None, "speed"}:
