@@ -26,7 +26,7 @@ from config.channels import EVENTS_QUEUE, JOBS_QUEUE
 from config.database import Pool, pool
 from config.settings import Settings, VendorSettings, load_together
 from console.metrics import exposition
-from console.webhooks import Door, webhook
+from console.webhooks import Door, open_door, webhook
 from outbox.overview import overview
 from outbox.readiness import NotReady, check
 from providers import registry
@@ -113,6 +113,7 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
         door = _door(settings, providers, dict(zip(providers, of_vendors, strict=True)), database)
         app.state.fleet = State(settings, addresses.database_url, database, broker, door)
         yield
+        door.refusals.close()
         broker.close()
         await database.close()
 
@@ -122,7 +123,7 @@ def _door(
 ) -> Door:
     receivers = all_doors(providers)
     accounts = Accounts(database, receivers, of_vendors, settings.keyring, settings.public_url)
-    return Door(database, receivers, accounts, settings.public_url)
+    return open_door(database, receivers, accounts, settings.public_url)
 
 
 _ROUTES: list[Any] = [
@@ -132,3 +133,5 @@ _ROUTES: list[Any] = [
     Route("/webhooks/{provider}/{tenant_id:uuid}", webhook, methods=["POST"]),
 ]
 app = Starlette(routes=_ROUTES, lifespan=_open)
+# A redirect would be built from the Host that the client made up.
+app.router.redirect_slashes = False

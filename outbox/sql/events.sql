@@ -2,7 +2,8 @@
 -- the first locks the messages, so that the second sees everything that a settlement has committed.
 
 -- name: store
--- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition.
+-- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. In one order, so
+-- that two who store the same events wait for each other in turn.
 INSERT INTO fleet.events (
     provider, tenant_id, event_id, kind, proves, provider_message_id, message_id, attempt_id, channel, address,
     our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
@@ -15,6 +16,7 @@ FROM json_to_recordset(%(rows)s) AS n (
     attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
     occurred_at timestamptz, workspace_id uuid
 )
+ORDER BY n.provider, n.tenant_id, n.event_id
 ON CONFLICT (provider, tenant_id, event_id) DO NOTHING
 RETURNING id, set_config('synchronous_commit', 'on', true)
 

@@ -9,8 +9,9 @@ twilio.com/docs/usage/webhooks/webhooks-connection-overrides (the fragment). Twi
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import orjson
@@ -24,6 +25,10 @@ RETRIES = "#rc=5&rp=all"
 """Twilio's default is one more try and only where no connection came about; all tries together take 15 s at most."""
 FIELDS_LIMIT = 200
 """A status callback has about twenty."""
+FORM_LIMIT_BYTES = 65_536
+"""A form has to be parsed before its signature can be checked; the longest field is a text of 1,600 characters."""
+SIGNATURE_LENGTH = 28
+"""Characters of a SHA-1 in base64."""
 
 _ACCEPTED, _DELIVERED, _FAILED = Kind.ACCEPTED, Kind.DELIVERED, Kind.FAILED
 
@@ -68,11 +73,16 @@ def fields(message: Message, account: Account) -> list[tuple[str, str]]:
 
 
 def verify(callback: Callback, auth_token: str) -> None:
-    """Check the signature. Raises BadSignature and Malformed; takes the same time for every wrong signature."""
+    """Check the signature. Raises BadSignature and Malformed; takes the same time for every wrong signature.
+
+    What is not signed at all is not parsed.
+    """
     given = callback.headers.get("x-twilio-signature", "").encode("utf-8", "replace")
+    if len(given) != SIGNATURE_LENGTH:
+        raise BadSignature("X-Twilio-Signature is none")
     signed = _signed_parameters(callback)
-    matches = [hmac.compare_digest(given, signature(auth_token, url, signed)) for url in _urls(callback.url)]
-    if not any(matches):
+    # The first form fits nearly always; a wrong signature is compared with all of them.
+    if not any(hmac.compare_digest(given, signature(auth_token, url, signed)) for url in _urls(callback.url)):
         raise BadSignature("X-Twilio-Signature does not fit")
 
 
@@ -126,7 +136,7 @@ def _attempt(callback: Callback) -> UUID | None:
 
 def _parameters(callback: Callback) -> dict[str, str]:
     if not _is_json(callback):
-        return dict(_form(callback))
+        return dict(_form(callback.body))
     try:
         said = orjson.loads(callback.body)
     except orjson.JSONDecodeError:
@@ -136,10 +146,15 @@ def _parameters(callback: Callback) -> dict[str, str]:
     return {name: value for name, value in said.items() if isinstance(value, str)}
 
 
-def _form(callback: Callback) -> list[tuple[str, str]]:
+@lru_cache(maxsize=1)
+def _form(body: bytes) -> Sequence[tuple[str, str]]:
+    """Return the fields; asked for twice, by the check of the signature and by what reads it."""
+    if len(body) > FORM_LIMIT_BYTES:
+        raise Malformed(f"the form has over {FORM_LIMIT_BYTES} bytes")
     try:
-        text = callback.body.decode("utf-8")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT)
+        return tuple(
+            parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT)
+        )
     except ValueError:
         raise Malformed("the body is no form in UTF-8, or has too many fields") from None
 
@@ -147,7 +162,7 @@ def _form(callback: Callback) -> list[tuple[str, str]]:
 def _signed_parameters(callback: Callback) -> str:
     """Return what follows the URL in the signed text; a JSON body is bound to the URL by its digest instead."""
     if not _is_json(callback):
-        return "".join(name + value for name, value in sorted(set(_form(callback))))
+        return "".join(name + value for name, value in sorted(set(_form(callback.body))))
     digest = hashlib.sha256(callback.body).hexdigest().encode()
     if not hmac.compare_digest(digest, callback.query.get("bodySHA256", "").lower().encode("utf-8", "replace")):
         raise BadSignature("bodySHA256 is not the body's")
@@ -158,16 +173,19 @@ def _is_json(callback: Callback) -> bool:
     return callback.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
-def _urls(url: str) -> list[str]:
-    """Return the forms of our address that Twilio may have signed: with and without the scheme's usual port.
+def _urls(url: str) -> Iterator[str]:
+    """Yield the forms of our address that Twilio may have signed: with and without the scheme's usual port.
 
-    Each also with the fragment that we gave it: whether that is signed is not documented.
+    Each also with the fragment that we gave it: whether that is signed is not documented. What follows the host stays
+    as it is, byte for byte.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        raise Malformed("the address of the request is none") from None
-    host = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
-    forms = [url, *(urlunsplit(parts._replace(netloc=netloc)) for netloc in (host, f"{host}:{port}"))]
-    return [form + fragment for form in forms for fragment in ("", RETRIES)]
+    yield url
+    yield url + RETRIES
+    scheme, _, rest = url.partition("://")
+    netloc, slash, path = rest.partition("/")
+    host, colon, port = netloc.rpartition(":")
+    if not colon or not port.isdecimal():
+        host, port = netloc, "443" if scheme == "https" else "80"
+    for form in (f"{scheme}://{host}{slash}{path}", f"{scheme}://{host}:{port}{slash}{path}"):
+        yield form
+        yield form + RETRIES
