@@ -38,10 +38,18 @@ def of(callback: Callback) -> Parameters:
 
 
 def form(callback: Callback) -> list[tuple[str, str]]:
-    """Return the fields of a form as they came. Raises Malformed."""
+    """Return the fields of a form as they came. Raises Malformed.
+
+    Each must have its `=`: Twilio signs names and values without anything between them, so that a field whose sign was
+    taken away would have the same signature and say something else.
+    """
+    if not callback.body:
+        return []
     try:
         text = callback.body.decode("utf-8")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT)
+        return parse_qsl(
+            text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=FIELDS_LIMIT
+        )
     except ValueError:
         raise Malformed("the body is no form in UTF-8, or has too many fields") from None
 
