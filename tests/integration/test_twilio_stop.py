@@ -45,7 +45,8 @@ def write(ledger: Pool, settings: Settings) -> Write:
 
 def suppressions(owner: psycopg.Connection) -> list[tuple[object, ...]]:
     return owner.execute(
-        "SELECT workspace_id, channel, address, reason, released_at IS NOT NULL FROM fleet.suppressions ORDER BY id"
+        "SELECT workspace_id, channel, address, reason, released_at IS NOT NULL FROM fleet.suppressions "
+        "WHERE created_at > '-infinity' ORDER BY created_at"
     ).fetchall()
 
 
@@ -112,8 +113,7 @@ async def test_a_refused_send_suppresses_the_next_one_in_its_workspace(
     assert status_of(owner, await refuse(worker, owner, uuid4())) == "failed", "another workspace asks the vendor"
     await apply_all(worker.pool)
     await write("UNSTOP", REFUSED)
-    released = {workspace_id for workspace_id, *_, is_released in suppressions(owner) if is_released}
-    assert len(released) == 1, "of the workspace that wrote last"
+    assert [is_released for *_, is_released in suppressions(owner)] == [True, True]
 
 
 async def test_a_refusal_is_told_once_the_database_is_back(
