@@ -190,7 +190,7 @@ RETURNING e.id, e.applied_at IS NOT NULL
 
 -- name: attach
 -- Events of a person: the message that they are about is the one that they name, else the last one that the account sent
--- to that address. The workspace is that message's; where no message is known, it is the tenant whose account, or whose
+-- to that address, from the number that was written to and on that channel where there is one. The workspace is that message's; where no message is known, it is the tenant whose account, or whose
 -- number, it came to. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of
 -- nobody that we know, and waits.
 WITH told AS MATERIALIZED (
@@ -200,12 +200,14 @@ WITH told AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT a.message_id, a.address
         FROM fleet.attempts a
+        LEFT JOIN public.channel_outbox about ON about.id = a.message_id
         WHERE a.account_tenant_id = e.tenant_id AND a.provider = e.provider
           AND CASE
               WHEN e.message_id IS NOT NULL THEN a.message_id = e.message_id
               ELSE a.address = e.address AND a.finished_at >= fleet.now() - make_interval(days => %(days)s)
           END
-        ORDER BY (a.sender = e.our_address) DESC NULLS LAST, a.finished_at DESC
+        ORDER BY (a.sender = e.our_address) DESC NULLS LAST, (about.channel::text = e.channel) DESC NULLS LAST,
+            a.finished_at DESC
         LIMIT 1
     ) AS last ON true
     LEFT JOIN public.channel_outbox o ON o.id = CASE e.provider WHEN %(ours)s THEN e.message_id ELSE last.message_id END
