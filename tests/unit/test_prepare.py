@@ -18,7 +18,7 @@ TENANT = UUID(int=7)
 
 def row(payload: Any = None, *, alone: bool = False, address: str = "ada@mail.io") -> Claimed:
     content = orjson.dumps(mail() if payload is None else payload).decode()
-    return Claimed(uuid4(), TENANT, TENANT, "resend", address, content, True, "1", 0, alone, 0)
+    return Claimed(uuid4(), TENANT, TENANT, "resend", address, content, True, "1", 0, alone, 0, None)
 
 
 def prepared(*rows: Claimed) -> Preparation:
