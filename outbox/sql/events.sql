@@ -8,7 +8,7 @@ INSERT INTO fleet.events (
     our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
 )
 SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.proves, n.provider_message_id, n.message_id, n.attempt_id, n.channel,
-    n.address, n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'), coalesce(n.occurred_at, fleet.now()),
+    lower(n.address), n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'), coalesce(n.occurred_at, fleet.now()),
     n.workspace_id, fleet.now()
 FROM json_to_recordset(%(rows)s) AS n (
     provider text, tenant_id uuid, event_id text, kind text, proves text, provider_message_id text, message_id uuid,

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
+from admission.unsubscribe import Links
 from config.channels import Channel
 from outbox.addresses import Allowed
 from outbox.starts import Claimed
@@ -24,7 +25,9 @@ def row(payload: Any = None, *, alone: bool = False, address: str = "ada@mail.io
 def prepared(*rows: Claimed) -> Preparation:
     result = Preparation()
     accounts = {TENANT: account_of("resend", **{"from": "us@acme.io"})}
-    rendering = Rendering(Channel.EMAIL, PROVIDERS["resend"], accounts, result, Allowed(()))
+    rendering = Rendering(
+        Channel.EMAIL, PROVIDERS["resend"], accounts, result, allowed=Allowed(()), links=Links(None, ())
+    )
     for one in rows:
         rendering.add(one)
     return result
