@@ -82,6 +82,6 @@ def refusal(status: int, title: str, sentence: str, **headers: str) -> HTMLRespo
 
 
 def _page(status: int, title: str, sentence: str, button: tuple[str, str, str] | None) -> HTMLResponse:
-    form = _FORM.substitute(zip(("name", "value", "label"), map(escape, button), strict=True)) if button else ""
+    form = _FORM.substitute(dict(zip(("name", "value", "label"), button, strict=True))) if button else ""
     html = _PAGE.substitute(title=escape(title), style=_STYLE, sentence=escape(sentence), form=form)
     return HTMLResponse(html, status, headers=_HEADERS)
