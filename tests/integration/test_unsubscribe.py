@@ -70,7 +70,7 @@ class Web:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await app(scope, receive, send)  # type: ignore[arg-type]
+        await app(scope, receive, send)
         headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return Answer(sent[0]["status"], headers, b"".join(one.get("body", b"") for one in sent[1:]).decode())
 
@@ -111,7 +111,11 @@ async def test_the_link_of_a_campaigns_mail_ends_its_mails_and_nobody_elses(
     """Sent by the worker, taken out of the mail that the vendor accepted, posted as RFC 8058 shows, applied."""
     worker = await open_worker(FLEET_PUBLIC_URL=PUBLIC_URL, FLEET_SECRET_KEY=KEY)
     workspace, campaign = uuid4(), uuid4()
-    columns = {"workspace_id": workspace, "campaign_id": campaign, "recipient_email": "Delivered+Person@Resend.dev"}
+    columns: dict[str, Any] = {
+        "workspace_id": workspace,
+        "campaign_id": campaign,
+        "recipient_email": "Delivered+Person@Resend.dev",
+    }
     first = insert(owner, **columns)
     await deliver(worker)
     (mail,) = await vendors.accepted()
