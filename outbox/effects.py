@@ -1,4 +1,5 @@
-"""What applied events mean beyond their message: who must not be contacted any more, and who may again.
+"""What applied events mean beyond their message: who must not be contacted any more and who may again, what people
+answered and which sequences that ends, and what became of calls.
 
 Owns the list of effects and their figures. Each runs in the transaction that applied its events, so that an event and
 what it means are never apart; each comes to the same when its events are applied again, or in another order.
@@ -11,6 +12,7 @@ import orjson
 
 from config.database import Connection
 from config.vocabulary import KINDS, Reason
+from outbox import calls
 from outbox.queries import load
 
 SOFT_BOUNCES = 3
@@ -31,11 +33,14 @@ _PARAMETERS: Mapping[str, Any] = {
     "rest_days": SOFT_REST_DAYS,
 }
 
-EFFECTS = tuple(load("effects").values())
-"""In this order: what is suppressed and released in one bundle ends as the later of the two says."""
+_REPLIES = load("replies")
+EFFECTS = (_REPLIES["stop"], *load("effects").values(), _REPLIES["keep"])
+"""In this order: messages are locked before anything else is, as everywhere; and what is suppressed and released in one
+bundle ends as the later of the two says."""
 
 
 async def take(connection: Connection, event_ids: Sequence[int]) -> None:
     """Let events take effect that this transaction has applied."""
     for statement in EFFECTS:
         await connection.execute(statement, {**_PARAMETERS, "ids": list(event_ids)})
+    await calls.record(connection, event_ids)
