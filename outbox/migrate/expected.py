@@ -37,9 +37,9 @@ ADDED: dict[str, Columns] = {
 """What the fleet adds to the queues."""
 
 _CALL: Columns = {
-    "id": _UUID, "tenant_id": _UUID, "phone_number_id": _UUID, "vapi_call_id": TEXT, "lead_id": _UUID, "direction": TEXT,
-    "duration_seconds": _NUMBER, "transcript": TEXT, "summary": TEXT, "sentiment": TEXT, "status": TEXT,
-    "created_at": _TIME,
+    "id": _UUID, "tenant_id": _UUID, "phone_number_id": _UUID, "vapi_call_id": TEXT, "lead_id": _UUID,
+    "direction": TEXT, "duration_seconds": _NUMBER, "transcript": TEXT, "summary": TEXT, "sentiment": TEXT,
+    "status": TEXT, "created_at": _TIME,
 }  # fmt: skip
 
 COLUMNS: dict[str, Columns] = {
@@ -67,7 +67,8 @@ COLUMNS: dict[str, Columns] = {
         "tenant_id": _UUID, "vapi_private_key": TEXT, "default_vapi_assistant_id": TEXT, "is_connected": _BOOLEAN,
     },
     "voice_phone_numbers": {
-        "id": _UUID, "tenant_id": _UUID, "phone_number": TEXT, "provider": TEXT, "provider_id": TEXT, "is_active": _BOOLEAN,
+        "id": _UUID, "tenant_id": _UUID, "phone_number": TEXT, "provider": TEXT, "provider_id": TEXT,
+        "is_active": _BOOLEAN,
     },
     "voice_call_records": _CALL,
     # Of the other tables, the keys by which their policies tell whose a row is, and what the dashboards add up.
@@ -150,7 +151,8 @@ EMPTIED: dict[str, tuple[str, ...]] = {
     ),
     "job_queue": ("lease_token", "lease_expires_at", "error_message", "completed_at"),
     "voice_call_records": (
-        "phone_number_id", "vapi_call_id", "lead_id", "duration_seconds", "transcript", "summary", "sentiment", "status",
+        "phone_number_id", "vapi_call_id", "lead_id", "duration_seconds", "transcript", "summary", "sentiment",
+        "status",
     ),
 }  # fmt: skip
 """Columns that the fleet sets to NULL."""
