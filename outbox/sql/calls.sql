@@ -38,8 +38,13 @@ told AS MATERIALIZED (
         min(s.call ->> 'number_id') AS number_id,
         min(coalesce(s.call ->> 'our_number', e.our_address)) AS our_number
     FROM calls c
-    JOIN fleet.events e ON e.provider = c.provider AND e.details #>> '{call,call_id}' = c.call_id
-        AND e.workspace_id = c.workspace_id AND e.applied_at IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT x.*
+        FROM fleet.events x
+        WHERE x.provider = c.provider AND x.details #>> '{call,call_id}' = c.call_id AND x.workspace_id = c.workspace_id
+          AND x.applied_at IS NOT NULL
+        OFFSET 0  -- call by call, by the index: the planner does not know how few reports a call has
+    ) AS e
     CROSS JOIN LATERAL (
         SELECT e.details -> 'call' AS call, e.details #>> '{call,transcript}' AS transcript,
             e.details #>> '{call,summary}' AS summary, e.details #>> '{call,sentiment}' AS sentiment,

@@ -22,7 +22,7 @@ waiting AS MATERIALIZED (
         FROM public.channel_outbox o
         WHERE o.campaign_id = c.campaign_id AND coalesce(o.workspace_id, o.tenant_id) = c.workspace_id
           AND o.status IN ('scheduled', 'queued') AND o.payload ->> 'stop_on_reply' = 'true'
-        OFFSET 0
+        OFFSET 0  -- campaign by campaign, by the index, and each once for all who replied
     ) AS w
     WHERE EXISTS (
         SELECT

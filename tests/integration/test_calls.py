@@ -280,6 +280,21 @@ async def test_what_the_owners_table_refuses_is_not_in_the_way_of_proof(
     assert records(owner, "direction, sentiment") == [("inbound", None)]
 
 
+async def test_an_owners_table_of_other_types_is_filled(ledger: Pool, owner: psycopg.Connection) -> None:
+    owner.execute("CREATE TYPE call_end AS ENUM ('completed', 'failed', 'no_answer')")
+    owner.execute("CREATE CAST (text AS call_end) WITH INOUT AS ASSIGNMENT")
+    owner.execute(
+        "ALTER TABLE voice_call_records ALTER status TYPE call_end USING status::call_end,"
+        " ALTER direction TYPE varchar(8), ALTER duration_seconds TYPE bigint, ALTER transcript TYPE varchar"
+    )
+    started = await called(ledger, owner)
+    for one in reports(started):
+        await tell(ledger, one)
+    assert records(owner, "direction, duration_seconds, transcript, status") == [
+        ("outbound", 60, "Hello. Goodbye.", "completed")
+    ]
+
+
 async def test_events_of_no_call_write_no_row(ledger: Pool, owner: psycopg.Connection) -> None:
     started = await called(ledger, owner)
     await tell(ledger, of(started, Kind.CALL_ENDED, details=None), of(started, Kind.OPENED, details={"text": "x"}))

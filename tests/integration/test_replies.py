@@ -213,7 +213,8 @@ async def test_a_second_time_changes_nothing(ledger: Pool, owner: psycopg.Connec
     later(owner, **ours)
     await tell(ledger, reply(), reply("More"))
     written = """
-        SELECT array_agg(r.xmin::text ORDER BY r.event_id), (SELECT array_agg(o.xmin::text ORDER BY o.id) FROM channel_outbox o)
+        SELECT array_agg(r.xmin::text ORDER BY r.event_id),
+            (SELECT array_agg(o.xmin::text ORDER BY o.id) FROM channel_outbox o)
         FROM fleet.replies r
     """
     before = owner.execute(written).fetchone()
