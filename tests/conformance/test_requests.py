@@ -170,3 +170,12 @@ def test_resend_takes_its_key_and_the_permissive_mode_only_for_several_mails() -
         "Idempotency-Key": str(SEND_KEY),
     }
     assert together.headers == {**alone.headers, "x-batch-validation": "permissive"}
+
+
+@each_accepted
+def test_what_is_the_fleets_own_in_a_payload_reaches_no_vendor(sample: Sample) -> None:
+    """`stop_on_reply` is read by the ledger alone, whatever it holds."""
+    message, account = sample.message(), account_of(sample.provider)
+    for value in (True, False, "true", {"deep": [1]}):
+        marked = replace(message, payload={**message.payload, "stop_on_reply": value})
+        assert PROVIDERS[sample.provider].render(marked, account) == sample.part()

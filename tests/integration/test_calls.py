@@ -85,7 +85,7 @@ async def called(
     for _ in range(calls):
         insert(owner, "voice", **columns)
     started = await start(pool, Channel.VOICE, provider=provider, body=None)
-    taken = {"provider": provider, "address": CALLER, "sender": OURS}
+    taken: dict[str, Any] = {"provider": provider, "address": CALLER, "sender": OURS}
     rows = [
         started.settlement(id_, Status.SENT, provider_message_id=f"call-{place}", **taken)
         for place, id_ in enumerate(started.ids, 1)
@@ -97,7 +97,11 @@ async def called(
 def of(started: Started, kind: Kind, place: int = 1, **columns: Any) -> Report:
     """One report of a call that we made."""
     id_ = started.ids[place - 1]
-    marks = {"message_id": id_, "attempt_id": attempt_id(started.send_key, id_), "provider_message_id": f"call-{place}"}
+    marks: dict[str, Any] = {
+        "message_id": id_,
+        "attempt_id": attempt_id(started.send_key, id_),
+        "provider_message_id": f"call-{place}",
+    }
     return said(kind, call_id=f"call-{place}", **marks, **columns)
 
 
@@ -256,8 +260,13 @@ async def test_reports_that_are_applied_at_the_same_time_meet_in_one_row(
     ledger: Pool, owner: psycopg.Connection
 ) -> None:
     tenant = uuid4()
-    inbound = {"direction": "inbound", "tenant_id": tenant, "address": CALLER}
-    pieces = [{"transcript": "Hi"}, {"summary": "Short"}, {"sentiment": "positive"}, {"duration_seconds": 9}]
+    inbound: dict[str, Any] = {"direction": "inbound", "tenant_id": tenant, "address": CALLER}
+    pieces: list[dict[str, Any]] = [
+        {"transcript": "Hi"},
+        {"summary": "Short"},
+        {"sentiment": "positive"},
+        {"duration_seconds": 9},
+    ]
     await events.store(ledger, [said(Kind.CALL_RECEIVED, **inbound, **piece) for piece in pieces])
     ids = await events.claim(ledger, limit=10, lease_seconds=60)
 

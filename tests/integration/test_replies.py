@@ -50,7 +50,7 @@ async def answered(pool: Pool, owner: psycopg.Connection, channel: str = "sms", 
     provider = "twilio" if channel == "sms" else "resend"
     started = await start(pool, Channel(channel), provider=provider, body=None)
     address = columns.get("recipient_email") or columns.get("recipient_phone") or WROTE
-    taken = {"provider": provider, "address": address, "provider_message_id": f"vendor-{id_}"}
+    taken: dict[str, Any] = {"provider": provider, "address": address, "provider_message_id": f"vendor-{id_}"}
     rows = [started.settlement(id_, Status.SENT, **taken)]
     await settle(pool, rows, [Ended(started.send_key, started.lease)], worker="test")
     return id_
@@ -130,9 +130,9 @@ async def test_pages_meet_without_gap_or_overlap(ledger: Pool, owner: psycopg.Co
 
 async def test_a_reply_ends_the_sequence_that_asks_for_it(ledger: Pool, owner: psycopg.Connection) -> None:
     workspace, campaign, person = uuid4(), uuid4(), uuid4()
-    ours = {"workspace_id": workspace, "campaign_id": campaign}
+    ours: dict[str, Any] = {"workspace_id": workspace, "campaign_id": campaign}
     await answered(ledger, owner, recipient_id=person, **ours)
-    other = {"recipient_id": uuid4(), "recipient_phone": "+14155550222"}
+    other: dict[str, Any] = {"recipient_id": uuid4(), "recipient_phone": "+14155550222"}
     stopped = {
         "by address": later(owner, **ours),
         "however it is spelled": later(owner, recipient_phone="+1 (415) 555-0100", **ours),
@@ -166,7 +166,7 @@ async def test_a_reply_ends_the_sequence_that_asks_for_it(ledger: Pool, owner: p
 
 
 async def test_by_mail_as_well(ledger: Pool, owner: psycopg.Connection) -> None:
-    ours = {"workspace_id": uuid4(), "campaign_id": uuid4(), "recipient_email": "Ada@example.com"}
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4(), "recipient_email": "Ada@example.com"}
     await answered(ledger, owner, "email", **ours)
     step = later(owner, "email", **ours | {"recipient_email": " ADA@example.com "})
     other = later(owner, "email", **ours | {"recipient_email": "bob@example.com"})
@@ -178,7 +178,7 @@ async def test_by_mail_as_well(ledger: Pool, owner: psycopg.Connection) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.STOPPED, Kind.UNSUBSCRIBED, Kind.RESUMED])
 async def test_only_a_reply_ends_it(ledger: Pool, owner: psycopg.Connection, kind: Kind) -> None:
-    ours = {"workspace_id": uuid4(), "campaign_id": uuid4()}
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
     step = later(owner, **ours)
     await tell(ledger, reply("STOP", kind))
@@ -186,7 +186,7 @@ async def test_only_a_reply_ends_it(ledger: Pool, owner: psycopg.Connection, kin
 
 
 async def test_what_a_relay_has_claimed_is_ended_and_does_not_start(ledger: Pool, owner: psycopg.Connection) -> None:
-    ours = {"workspace_id": uuid4(), "campaign_id": uuid4()}
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
     step = later(owner, scheduled_at=None, **ours)
     claim = await claimed(ledger, Channel.SMS)
@@ -199,7 +199,7 @@ async def test_what_a_relay_has_claimed_is_ended_and_does_not_start(ledger: Pool
 
 
 async def test_what_is_with_the_vendor_is_left_to_it(ledger: Pool, owner: psycopg.Connection) -> None:
-    ours = {"workspace_id": uuid4(), "campaign_id": uuid4()}
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
     step = later(owner, scheduled_at=None, **ours)
     await start(ledger, Channel.SMS, provider="twilio", body=None)
@@ -208,7 +208,7 @@ async def test_what_is_with_the_vendor_is_left_to_it(ledger: Pool, owner: psycop
 
 
 async def test_a_second_time_changes_nothing(ledger: Pool, owner: psycopg.Connection) -> None:
-    ours = {"workspace_id": uuid4(), "campaign_id": uuid4()}
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
     later(owner, **ours)
     await tell(ledger, reply(), reply("More"))
@@ -231,7 +231,7 @@ async def test_a_second_time_changes_nothing(ledger: Pool, owner: psycopg.Connec
 
 async def test_replies_and_settlements_do_not_meet_in_a_deadlock(ledger: Pool, owner: psycopg.Connection) -> None:
     """The bundle holds messages that a settlement wants, and the settlement holds some of the same sequence."""
-    ours = {"workspace_id": uuid4(), "campaign_id": uuid4()}
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
     steps = [later(owner, scheduled_at=None, **ours) for _ in range(20)]
     waiting = [later(owner, **ours) for _ in range(20)]
@@ -251,7 +251,7 @@ async def test_replies_and_settlements_do_not_meet_in_a_deadlock(ledger: Pool, o
 
 
 async def settled(pool: Pool, started: Started) -> None:
-    taken = {"provider": "twilio", "address": WROTE}
+    taken: dict[str, Any] = {"provider": "twilio", "address": WROTE}
     rows = [
         started.settlement(id_, Status.SENT, provider_message_id=f"vendor-{started.send_key}-{place}", **taken)
         for place, id_ in enumerate(started.ids)
