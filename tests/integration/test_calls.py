@@ -198,7 +198,9 @@ async def test_a_row_of_the_platforms_own_is_filled_and_not_doubled(ledger: Pool
     )
     stranger = uuid4()
     owner.execute("INSERT INTO voice_call_records (tenant_id, vapi_call_id) VALUES (%s, 'call-1')", (stranger,))
-    made_at = dict(owner.execute("SELECT tenant_id, created_at FROM voice_call_records").fetchall())
+    made_at: dict[UUID, datetime] = dict(
+        owner.execute("SELECT tenant_id, created_at FROM voice_call_records").fetchall()
+    )
 
     await tell(ledger, *reports(started))
 
