@@ -36,6 +36,12 @@ ADDED: dict[str, Columns] = {
 }  # fmt: skip
 """What the fleet adds to the queues."""
 
+_CALL: Columns = {
+    "id": _UUID, "tenant_id": _UUID, "phone_number_id": _UUID, "vapi_call_id": TEXT, "lead_id": _UUID,
+    "direction": TEXT, "duration_seconds": _NUMBER, "transcript": TEXT, "summary": TEXT, "sentiment": TEXT,
+    "status": TEXT, "created_at": _TIME,
+}  # fmt: skip
+
 COLUMNS: dict[str, Columns] = {
     "channel_outbox": {
         "id": _UUID, "workspace_id": _UUID, "tenant_id": _UUID, "channel": TEXT, "provider": TEXT,
@@ -61,8 +67,10 @@ COLUMNS: dict[str, Columns] = {
         "tenant_id": _UUID, "vapi_private_key": TEXT, "default_vapi_assistant_id": TEXT, "is_connected": _BOOLEAN,
     },
     "voice_phone_numbers": {
-        "tenant_id": _UUID, "phone_number": TEXT, "provider": TEXT, "provider_id": TEXT, "is_active": _BOOLEAN,
+        "id": _UUID, "tenant_id": _UUID, "phone_number": TEXT, "provider": TEXT, "provider_id": TEXT,
+        "is_active": _BOOLEAN,
     },
+    "voice_call_records": _CALL,
     # Of the other tables, the keys by which their policies tell whose a row is, and what the dashboards add up.
     "workspaces": {"id": _UUID, "owner_id": _UUID},
     "workspace_members": {"workspace_id": _UUID, "user_id": _UUID},
@@ -88,7 +96,6 @@ COLUMNS: dict[str, Columns] = {
     "cmo_content_assets": _BOTH_KEYS,
     "cmo_funnels": _BOTH_KEYS,
     "voice_agents": _BOTH_KEYS,
-    "voice_call_records": {"tenant_id": _UUID},
     "ai_settings_social": {"tenant_id": _UUID},
     "deals": {"lead_id": _UUID, "value": _NUMBER, "probability": _NUMBER},
     "tasks": {"lead_id": _UUID},
@@ -104,8 +111,8 @@ COLUMNS: dict[str, Columns] = {
 """Every table that the migrations make or change."""
 
 READ = (
-    *QUEUES, "workspaces", "leads", "crm_contacts", "voice_phone_numbers", "ai_settings_resend", "ai_settings_twilio",
-    "ai_settings_voice", "ai_settings_social",
+    *QUEUES, "workspaces", "leads", "crm_contacts", "voice_phone_numbers", "voice_call_records", "ai_settings_resend",
+    "ai_settings_twilio", "ai_settings_voice", "ai_settings_social",
 )  # fmt: skip
 """The tables whose rows the fleet must see."""
 
@@ -113,6 +120,8 @@ VOCABULARIES: dict[tuple[str, str], tuple[str, ...]] = {
     ("channel_outbox", "status"): tuple(Status),
     ("channel_outbox", "channel"): tuple(Channel),
     ("job_queue", "status"): ("pending", "running", "completed", "failed"),
+    ("voice_call_records", "direction"): ("inbound", "outbound"),
+    ("voice_call_records", "status"): ("completed", "failed", "no_answer"),
 }
 """Columns whose CHECK or enum must admit these words; `migrate` widens what does not."""
 
@@ -132,6 +141,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "job_queue": (
         "status", "scheduled_at", "started_at", "completed_at", "retry_count", "error_message", *ADDED["job_queue"],
     ),
+    "voice_call_records": tuple(_CALL),
 }  # fmt: skip
 """Columns that the fleet writes."""
 
@@ -140,11 +150,16 @@ EMPTIED: dict[str, tuple[str, ...]] = {
         "lease_token", "lease_expires_at", "expires_at", "error_class", "error_code", "error_message", "finalized_at",
     ),
     "job_queue": ("lease_token", "lease_expires_at", "error_message", "completed_at"),
+    "voice_call_records": (
+        "phone_number_id", "vapi_call_id", "lead_id", "duration_seconds", "transcript", "summary", "sentiment",
+        "status",
+    ),
 }  # fmt: skip
 """Columns that the fleet sets to NULL."""
 
 FREE_TEXT: dict[str, tuple[str, ...]] = {
     "channel_outbox": ("sender", "provider_message_id", "error_class", "error_code", "error_message"),
     "job_queue": ("error_message",),
+    "voice_call_records": ("vapi_call_id", "transcript", "summary", "sentiment"),
 }
 """Columns that take what vendors and people say, whatever its length and words."""
