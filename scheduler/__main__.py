@@ -22,12 +22,13 @@ from scheduler.absence import Absence
 from scheduler.events import EventRelay
 from scheduler.job_relay import JobRelay
 from scheduler.lookups import LookUps
+from scheduler.metrics import CampaignMetrics
 from scheduler.pace import Pace
 from scheduler.relay import Relay
 from scheduler.rescuer import Rescuer
 from scheduler.waker import Waker
 
-POOL_SIZE = 3
+POOL_SIZE = 4
 LAST_PASS_SECONDS = 2.0
 """How long the pass under way may go on after SIGTERM; what it had claimed is rescued otherwise."""
 
@@ -85,6 +86,7 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         Rescuer(database, broker, settings),
         LookUps(database, broker, settings),
         EventRelay(database, broker, settings),
+        CampaignMetrics(database),
     )
     try:
         async with asyncio.TaskGroup() as loops:
