@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -32,7 +32,7 @@ KINDS = (
     *(Kind.FAILED, Kind.COMPLAINED, Kind.STOPPED, Kind.UNSUBSCRIBED),
 )
 ENDS = st.sampled_from([Status.SENT, Status.SENT, Status.SENT, Status.FAILED, Status.SCHEDULED, Status.UNKNOWN])
-_Result = TypeVar("_Result")
+Step = Callable[[st.DataObject], None]
 
 
 @dataclass
@@ -55,8 +55,8 @@ class World:
 
     def step(self, data: st.DataObject) -> None:
         """Something happens, by the ledger's own statements."""
-        step = data.draw(st.sampled_from([self.send, self.hear, self.hear, self.hear, self.decide, self.count]))
-        step(data)
+        steps: list[Step] = [self.send, self.hear, self.hear, self.hear, self.decide, self.count]
+        data.draw(st.sampled_from(steps))(data)
 
     def send(self, data: st.DataObject) -> None:
         started = self.do(begun(self.pool))
@@ -98,7 +98,8 @@ class World:
         accepted = {
             row[0]
             for row in read(
-                "SELECT message_id FROM fleet.attempts WHERE 'accepted' IN (outcome, resolution) OR resolution = 'arrived'"
+                "SELECT message_id FROM fleet.attempts"
+                " WHERE outcome = 'accepted' OR resolution IN ('accepted', 'arrived')"
             )
         }
         heard: dict[str, set[UUID]] = {kind: set() for kind in KINDS}
