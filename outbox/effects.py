@@ -36,8 +36,8 @@ PARAMETERS: Mapping[str, Any] = {
 
 _REPLIES = load("replies")
 EFFECTS = {"stop": _REPLIES["stop"], **load("effects"), "keep": _REPLIES["keep"]}
-"""By name, in the order in which they lock: messages before anything else, as everywhere. What is suppressed and released
-in one bundle ends as the later of the two says."""
+"""By name, in the order in which they lock: messages before anything else, as everywhere. What is suppressed and
+released in one bundle ends as the later of the two says."""
 
 
 async def take(connection: Connection, event_ids: Sequence[int]) -> None:
