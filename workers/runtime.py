@@ -13,6 +13,7 @@ from uuid import uuid4
 from admission.accounts import Accounts
 from admission.breaker import Breaker
 from config import log, version
+from config.channels import Channel
 from config.clock import boottime
 from config.database import AWAY, Pool, pool
 from config.servers import Addresses
@@ -56,6 +57,8 @@ class Runtime:
     gate: Gate
     looking: asyncio.Lock
     """Held while vendors are asked about attempts of which nobody knows the outcome."""
+    polling: set[Channel]
+    """Channels of which vendors are being asked what became of messages."""
     loops: list[asyncio.Task[None]]
 
     @property
@@ -124,6 +127,7 @@ async def open_runtime(
         allowed,
         Gate(),
         asyncio.Lock(),
+        set(),
         [],
     )
     loops = {
