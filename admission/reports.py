@@ -16,7 +16,7 @@ from providers.callbacks import Event
 def report(account: Account, event: Event, message_id: UUID | None = None) -> Report:
     """Return the row of one event of an account; `message_id` is its message where the event does not name one."""
     return Report(
-        provider=account.provider,
+        provider=event.provider or account.provider,
         tenant_id=account.tenant_id,
         event_id=event.event_id,
         kind=event.kind,
