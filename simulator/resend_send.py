@@ -162,7 +162,7 @@ def _certain_end(mail: dict[str, Any]) -> str:
 
 
 def _kept(mail: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {key: mail[key] for key in ("from", "subject")}
+    kept: dict[str, Any] = {key: mail[key] for key in ("from", "subject", "headers") if key in mail}
     kept |= {key: addresses_of(mail[key]) for key in ("to", "cc", "bcc", "reply_to") if key in mail}
     kept |= {key: mail[key] for key in ("html", "text") if len(mail.get(key, "")) in range(1, KEPT_CHARACTERS + 1)}
     return kept

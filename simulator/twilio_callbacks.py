@@ -27,7 +27,7 @@ MESSAGE_ENDS: Mapping[str, tuple[str, str | None]] = {
     End.UNSUBSCRIBED: ("delivered", None),
     End.BOUNCED: ("undelivered", "30005"),
     End.SOFT_BOUNCED: ("undelivered", "30003"),
-    End.UNDELIVERED: ("undelivered", "30008"),
+    End.UNDELIVERED: ("undelivered", "30007"),
 }
 """By end: a message's last status, and the error code of a bad one (twilio.com/docs/api/errors)."""
 CALL_ENDS: Mapping[str, str] = {

@@ -1,8 +1,9 @@
 """Vapi's server messages: what they say of a call, how they are signed, when they come again.
 
 Follows the vendor's OpenAPI file (schemas ServerMessageStatusUpdate, ServerMessageEndOfCallReport, Server,
-BackoffPlan, HMACAuthenticationPlan) and docs.vapi.ai/server-url. A call's own `server` comes first, the account's hook
-serves calls that have none; the hook's secret signs both. Without a backoff plan nothing is tried again.
+BackoffPlan, HMACAuthenticationPlan) and docs.vapi.ai/server-url. A call's own `server` comes first and brings its own
+headers; the hook's secret signs for it only where it names a credential. The account's hook serves calls that have no
+server. Without a backoff plan nothing is tried again.
 """
 
 import hashlib
@@ -64,6 +65,7 @@ def tell(simulation: Simulation, accepted: Accepted) -> None:
     call, hook = accepted.resource, simulation.hooks.of("vapi", accepted.account)
     server, wanted = server_of(call), _asked(call, "serverMessages") or (STATUS_UPDATE, REPORT)
     url = server.get("url") or (hook.url if hook else "")
+    signs = not server.get("url") or "credentialId" in server
     story = [kind for kind in STORIES[accepted.end] if (REPORT if kind == REPORT else STATUS_UPDATE) in wanted]
     for number, kind in enumerate(story if url else ()):
         telling = VapiTelling(
@@ -74,7 +76,7 @@ def tell(simulation: Simulation, accepted: Accepted) -> None:
             send_id=accepted.id,
             timeout_seconds=float(server.get("timeoutSeconds", _TIMEOUT_SECONDS)),
             server=server,
-            hook=hook,
+            hook=hook if signs else None,
             said=partial(message, accepted, kind, int(simulation.wall_seconds(accepted.at_seconds) * 1000)),
         )
         elapsed = 1.0 if len(story) == 1 else number / (len(story) - 1)
