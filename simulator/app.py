@@ -5,6 +5,7 @@ The paths of the three vendors do not collide, so that one base URL serves them 
 
 from aiohttp import web
 
+from simulator.callback_control import CallbackControl
 from simulator.control import Control
 from simulator.resend_read import ResendRead
 from simulator.resend_send import ResendSend
@@ -25,7 +26,8 @@ def create_app(options: Options | None = None) -> web.Application:
     app = web.Application(client_max_size=_MOST_BYTES)
     for part in PARTS:
         app.add_routes(part(simulation).routes())
-    app.add_routes(Control(simulation).routes())
+    for door in (Control, CallbackControl):
+        app.add_routes(door(simulation).routes())
 
     async def stop_calling_back(_app: web.Application) -> None:
         await simulation.callbacks.close()

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-ATTEMPT = "attempt"
-"""The query parameter by which the fleet's callback URLs name the attempt they belong to."""
+ATTEMPT, MESSAGE = "attempt", "message"
+"""The query parameters by which the fleet's callback URLs name the attempt and the message that they belong to."""
 
 
 def digest(value: Any) -> bytes:
@@ -23,11 +23,10 @@ def compact_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def attempt_of(callback_url: str | None) -> str | None:
-    """Return the `attempt` query parameter of a callback URL, None where there is none."""
-    if not callback_url or "?" not in callback_url:
-        return None
-    return dict(parse_qsl(urlsplit(callback_url).query)).get(ATTEMPT)
+def marks_of(callback_url: str | None) -> dict[str, str | None]:
+    """Return the `attempt` and the `message` of a callback URL's query, None for the one that is absent."""
+    query = dict(parse_qsl(urlsplit(callback_url).query)) if callback_url and "?" in callback_url else {}
+    return {ATTEMPT: query.get(ATTEMPT), MESSAGE: query.get(MESSAGE)}
 
 
 def without_attempt(url: str) -> str:

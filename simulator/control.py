@@ -1,4 +1,4 @@
-"""The doors for tests and people: order faults at /faults, callbacks at /callbacks, read and reset counts at /stats.
+"""The doors for tests and people: order faults at /faults, read and reset counts at /stats.
 
 Refuses to change what a vendor does by itself: that is in the vendors' modules.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from simulator.callbacks import Order
 from simulator.faults import VENDORS, Fault
 from simulator.ledger import Accepted
 from simulator.simulation import Simulation
@@ -34,8 +33,6 @@ class Control:
             web.post("/faults", self._order_fault),
             web.get("/faults", self._list_faults),
             web.delete("/faults", self._clear_faults),
-            web.post("/callbacks", self._order_callbacks),
-            web.get("/callbacks", self._show_callbacks),
             web.get("/stats", self._stats),
             web.delete("/stats", self._reset),
             web.get("/stats/accepted", self._accepted),
@@ -56,17 +53,6 @@ class Control:
     async def _clear_faults(self, _request: web.Request) -> web.Response:
         self._simulation.faults.orders.clear()
         return web.Response(status=204)
-
-    async def _order_callbacks(self, request: web.Request) -> web.Response:
-        try:
-            self._simulation.callbacks.order = Order.parse(orjson.loads(await request.read()))
-        except ValueError as mistake:
-            return _json({"error": str(mistake)}, status=400)
-        return await self._show_callbacks(request)
-
-    async def _show_callbacks(self, _request: web.Request) -> web.Response:
-        callbacks = self._simulation.callbacks
-        return _json({"order": asdict(callbacks.order), "counts": dict(callbacks.counts)})
 
     async def _stats(self, _request: web.Request) -> web.Response:
         vendors = {vendor: self._of_vendor(vendor) for vendor in VENDORS}

@@ -27,6 +27,8 @@ class Accepted(NamedTuple):
     resource_json: str
     """What the vendor's module needs to answer for it."""
     idempotency_key: str | None = None
+    end: str = ""
+    """What really becomes of it (`simulator.ends`); drawn on acceptance where its vendor does not say."""
     hidden_seconds: float = 0.0
     """From its acceptance until lists show it; a fault orders it."""
     redacted: bool = False
@@ -43,6 +45,11 @@ class Accepted(NamedTuple):
         """What the sender attached, as it reads in JSON."""
         marks: dict[str, Any] = orjson.loads(self.marks_json)
         return marks
+
+    @property
+    def about(self) -> bytes:
+        """What its fate is drawn by: the same in every run."""
+        return self.recipient.encode() + self.content_sha256
 
     @property
     def resource(self) -> dict[str, Any]:

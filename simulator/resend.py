@@ -8,8 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
+from simulator.accounts import bearer_account
 from simulator.ratelimit import Verdict
-from simulator.vendor import Refusal, Vendor, bearer_account
+from simulator.vendor import Refusal, Vendor
 
 EMAIL = "email"
 """The kind of everything that Resend accepts here."""

@@ -1,25 +1,28 @@
 """Plays what Resend tells of the mail that it took: GET /emails and GET /emails/{id}.
 
-Follows the vendor's OpenAPI file (resend-openapi 1.5.0, schema Email) and
-resend.com/docs/dashboard/emails/send-test-emails for the recipients that bounce, complain or are suppressed.
+Follows the vendor's OpenAPI file (resend-openapi 1.5.0, schema Email).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from aiohttp import web
 
-from simulator.addresses import bare_mail_address
+from simulator.ends import End
 from simulator.ledger import Accepted
 from simulator.resend import EMAIL, Resend
 from simulator.resend_rules import invalid
 from simulator.vendor import Exchange, Refusal, Reply
 
 _DEFAULT_PAGE = "20"
-_LAST_EVENTS = frozenset({"bounced", "complained", "suppressed"})
-"""Of a test address, the part before @ or + is the event that its mail ends with."""
+_LAST_EVENTS: Mapping[str, str] = {
+    End.UNSUBSCRIBED: "delivered",
+    End.SOFT_BOUNCED: "bounced",
+    End.UNDELIVERED: "failed",
+}
+"""By end, where the vendor's word is another."""
 
 
 class ResendRead(Resend):
@@ -84,10 +87,6 @@ class ResendRead(Resend):
         }
 
     def _last_event(self, accepted: Accepted) -> str:
-        if accepted.resource.get("scheduled"):
-            return "scheduled"
-        if not self.simulation.settled(accepted.at_seconds):
-            return "sent"
-        local, _, domain = (bare_mail_address(accepted.recipient) or "").partition("@")
-        event = local.partition("+")[0]
-        return event if domain == "resend.dev" and event in _LAST_EVENTS else "delivered"
+        if accepted.end == End.SCHEDULED or self.simulation.settled(accepted.at_seconds):
+            return _LAST_EVENTS.get(accepted.end, accepted.end)
+        return "sent"

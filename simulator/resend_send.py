@@ -15,9 +15,11 @@ from aiohttp import web
 
 from simulator.addresses import bare_mail_address
 from simulator.content import compact_json, digest
+from simulator.ends import End
 from simulator.keys import KeyRunning, KeyTaken
 from simulator.ledger import Accepted
 from simulator.resend import EMAIL, Resend
+from simulator.resend_callbacks import one_click_url, tell
 from simulator.resend_rules import MOST_MAILS, addresses_of, check_mail, invalid
 from simulator.vendor import Exchange, Refusal, Reply
 
@@ -25,6 +27,8 @@ KEY_HEADER = "Idempotency-Key"
 KEPT_CHARACTERS = 500
 """A longer html or text is not kept, and absent from GET: one hundred thousand mails must fit into memory."""
 
+_TEST_ENDS = {end.value: end for end in (End.DELIVERED, End.BOUNCED, End.COMPLAINED, End.SUPPRESSED)}
+"""Of an address at resend.dev, the part before @ or + is how its mail ends (docs/dashboard/emails/send-test-emails)."""
 _NOT_CONTENT = frozenset({"to", "tags", "headers"})
 _Problem = dict[str, Any]
 _Shape = Callable[[list[str]], dict[str, Any]]
@@ -84,13 +88,15 @@ class ResendSend(Resend):
     async def _accept(self, exchange: Exchange, mails: Sequence[Any], shape: _Shape, key: str | None) -> str:
         addresses = [address for mail in mails for address in addresses_of(mail["to"])]
         await self.work(exchange, [bare_mail_address(address) or address for address in addresses])
-        ids = [self._record(exchange.account, mail, key).id for mail in mails]
+        ids = [self._record(exchange.account, mail, key) for mail in mails]
         if key is not None:
             self.simulation.keys.accepted(exchange.account, key, len(ids))
         return compact_json(shape(ids))
 
-    def _record(self, account: str, mail: dict[str, Any], key: str | None) -> Accepted:
-        return self.simulation.accept(
+    def _record(self, account: str, mail: dict[str, Any], key: str | None) -> str:
+        """Accept one mail, tell of it, and return its id."""
+        headers = mail.get("headers", {})
+        accepted = self.simulation.accept(
             Accepted(
                 vendor=self.name,
                 kind=EMAIL,
@@ -101,8 +107,12 @@ class ResendSend(Resend):
                 marks_json=compact_json(_marks(mail)),
                 resource_json=compact_json(_kept(mail)),
                 idempotency_key=key,
-            )
+                end=_certain_end(mail),
+            ),
+            impossible=() if one_click_url(headers) else (End.UNSUBSCRIBED,),
         )
+        tell(self.simulation, accepted)
+        return accepted.id
 
 
 def _json(body: bytes) -> Any:
@@ -143,6 +153,14 @@ def _batch_answer(problems: list[_Problem] | None, ids: list[str]) -> dict[str, 
     return answer if problems is None else {**answer, "errors": problems}
 
 
+def _certain_end(mail: dict[str, Any]) -> str:
+    """Return the end of a mail that waits for its time, or goes to a test address of Resend; empty where it is open."""
+    if "scheduled_at" in mail:
+        return End.SCHEDULED
+    local, _, domain = (bare_mail_address(addresses_of(mail["to"])[0]) or "").partition("@")
+    return _TEST_ENDS.get(local.partition("+")[0], "") if domain == "resend.dev" else ""
+
+
 def _marks(mail: dict[str, Any]) -> dict[str, Any]:
     marks: dict[str, Any] = {"tags": {tag["name"]: tag["value"] for tag in mail.get("tags", ())}}
     return marks | ({"headers": mail["headers"]} if mail.get("headers") else {})
@@ -152,4 +170,4 @@ def _kept(mail: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {key: mail[key] for key in ("from", "subject")}
     kept |= {key: addresses_of(mail[key]) for key in ("to", "cc", "bcc", "reply_to") if key in mail}
     kept |= {key: mail[key] for key in ("html", "text") if len(mail.get(key, "")) in range(1, KEPT_CHARACTERS + 1)}
-    return kept | ({"scheduled": True} if "scheduled_at" in mail else {})
+    return kept

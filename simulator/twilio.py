@@ -18,7 +18,7 @@ from aiohttp import web
 
 from simulator.ledger import Accepted
 from simulator.ratelimit import Verdict
-from simulator.twilio_callbacks import Report, posting
+from simulator.twilio_callbacks import Report, TwilioTelling, kind_of
 from simulator.twilio_errors import refusal
 from simulator.twilio_list import Listing
 from simulator.vendor import Exchange, Refusal, Reply, Vendor
@@ -62,11 +62,13 @@ class Twilio(Vendor):
     def account(self, request: web.Request) -> str:
         """Name the account by the SID of the path, which the user must be; an API key may ask for any."""
         account = request.match_info["account"]
-        user = _user(request.headers.get("Authorization", ""))
-        if user is None or (user.startswith("AC") and user != account):
+        credentials = _credentials(request.headers.get("Authorization", ""))
+        if credentials is None or (credentials[0].startswith("AC") and credentials[0] != account):
             raise refusal(20003)
         if not _ACCOUNT.fullmatch(account):
             raise refusal(20404, request.path)
+        if credentials[0] == account:
+            self.simulation.tokens[account] = credentials[1]
         return account
 
     def error(self, refusal: Refusal) -> dict[str, Any]:
@@ -109,19 +111,23 @@ class Twilio(Vendor):
         """Return a moment of the simulator's clock as RFC 2822 date."""
         return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(self.simulation.wall_seconds(at_seconds)))
 
-    def call_back(self, exchange: Exchange, url: str | None, reports: Sequence[Report]) -> None:
+    def call_back(self, exchange: Exchange, accepted: Accepted, url: str | None, reports: Sequence[Report]) -> None:
         """Send these reports to the address that the request gave, the last when look-ups show the end."""
         credentials = _credentials(exchange.request.headers.get("Authorization", ""))
         if not url or credentials is None:
             return
-        callbacks, settle_seconds = self.simulation.callbacks, self.simulation.options.settle_seconds
         for number, report in enumerate(reports, start=1):
-            wait = callbacks.order.delay_seconds + (settle_seconds if number == len(reports) else 0)
-            callbacks.post(posting(url, report, credentials[1]), wait)
-
-    def draws_delivery(self) -> bool:
-        """Draw whether a message or call arrives, by the order's share of those that do not."""
-        return not self.simulation.callbacks.draws(self.simulation.callbacks.order.undelivered)
+            telling = TwilioTelling(
+                vendor=self.name,
+                kind=kind_of(report),
+                url=url,
+                about=accepted.about,
+                send_id=accepted.id,
+                report=report,
+                auth_token=credentials[1],
+            )
+            elapsed = 1.0 if len(reports) == 1 else (number - 1) / (len(reports) - 1)
+            self.simulation.callbacks.tell(telling, elapsed * self.simulation.options.settle_seconds)
 
     async def _create(self, exchange: Exchange) -> Reply:
         return Reply.json(201, self.resource(await self.accept(exchange)))
@@ -150,12 +156,6 @@ class Twilio(Vendor):
 def new_sid(prefix: str) -> str:
     """Return a fresh id of Twilio's form."""
     return prefix + uuid.uuid4().hex
-
-
-def _user(authorization: str) -> str | None:
-    """Return the user of a Basic header; None where there is no password or a part of it is revoked."""
-    credentials = _credentials(authorization)
-    return credentials[0] if credentials else None
 
 
 @lru_cache(maxsize=10_000)

@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.addresses import is_e164, is_web_address
-from simulator.content import attempt_of, compact_json, digest, without_attempt
+from simulator.content import compact_json, digest, marks_of, without_attempt
+from simulator.ends import End
 from simulator.ledger import Accepted
 from simulator.marks import REJECTED, mark_of
 from simulator.twilio import Twilio, new_sid
-from simulator.twilio_callbacks import of_call
+from simulator.twilio_callbacks import CALL_ENDS, CALL_SECONDS, of_call, of_machine
 from simulator.twilio_errors import refusal
 from simulator.twilio_form import BOOLEAN, METHOD, STATUS_CALLBACK, TEXT, URL, Form, Parameter, one_of, sid, whole
 from simulator.twilio_list import within_days
 from simulator.vendor import Exchange
 
 MOST_TWIML_CHARACTERS = 4000
-CALL_SECONDS = 7
 
 _ENDPOINT = re.compile(r"(?:client|sip|sips):\S+")
 _DIGITS = re.compile(r"[0-9A-D#*wW]{1,32}")
@@ -90,8 +90,11 @@ class TwilioCalls(Twilio):
         _check(form)
         await self.work(exchange, (form["To"],))
         accepted = self._record(exchange.account, form)
-        reports = of_call(accepted, form.all("StatusCallbackEvent"), is_delivered=self.draws_delivery())
-        self.call_back(exchange, form.get("StatusCallback"), reports)
+        dates = self.date(accepted.at_seconds), self.date(accepted.at_seconds + CALL_SECONDS)
+        reports = of_call(accepted, form.all("StatusCallbackEvent"), dates)
+        self.call_back(exchange, accepted, form.get("StatusCallback"), reports)
+        if form.get("AsyncAmd") == "true" and accepted.end == End.DELIVERED and accepted.resource["answered_by"]:
+            self.call_back(exchange, accepted, form.get("AsyncAmdStatusCallback"), [of_machine(accepted)])
         return accepted
 
     def _record(self, account: str, form: Form) -> Accepted:
@@ -103,9 +106,7 @@ class TwilioCalls(Twilio):
                 id=new_sid("CA"),
                 recipient=form["To"],
                 content_sha256=digest(_content(form)),
-                marks_json=compact_json(
-                    {"attempt": attempt_of(form.get("StatusCallback")) or attempt_of(form.get("Url"))}
-                ),
+                marks_json=compact_json(marks_of(form.get("StatusCallback") or form.get("Url"))),
                 resource_json=compact_json(
                     {"from": form.get("From"), "answered_by": _ANSWERED_BY.get(form.get("MachineDetection") or "")}
                 ),
@@ -127,15 +128,17 @@ class TwilioCalls(Twilio):
 
     def _progress(self, accepted: Accepted, answered_by: str | None) -> dict[str, str | None]:
         settled = self.simulation.settled(accepted.at_seconds)
-        created, ended = self.date(accepted.at_seconds), self.date(accepted.at_seconds + CALL_SECONDS)
+        spoken = settled and accepted.end == End.DELIVERED
+        created = self.date(accepted.at_seconds)
+        ended = self.date(accepted.at_seconds + CALL_SECONDS) if spoken else created
         return {
-            "status": "completed" if settled else "queued",
+            "status": CALL_ENDS[accepted.end] if settled else "queued",
             "date_created": created,
-            "date_updated": ended if settled else created,
+            "date_updated": ended,
             "start_time": created if settled else None,
             "end_time": ended if settled else None,
-            "duration": str(CALL_SECONDS) if settled else None,
-            "answered_by": answered_by if settled else None,
+            "duration": str(CALL_SECONDS) if spoken else None,
+            "answered_by": answered_by if spoken else None,
         }
 
     def _subresources(self, accepted: Accepted) -> dict[str, str]:

@@ -10,13 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from simulator.addresses import is_e164, is_web_address
-from simulator.content import attempt_of, compact_json, digest
+from simulator.content import compact_json, digest, marks_of
+from simulator.ends import End
 from simulator.ledger import Accepted
 from simulator.marks import REJECTED, mark_of
 from simulator.twilio import Twilio, new_sid
-from simulator.twilio_callbacks import of_message
+from simulator.twilio_callbacks import MESSAGE_ENDS, of_message
 from simulator.twilio_errors import refusal
 from simulator.twilio_form import BOOLEAN, STATUS_CALLBACK, TEXT, Form, Parameter, anything, one_of, sid, whole
+from simulator.twilio_inbound import Reply, receive
 from simulator.twilio_list import within_days
 from simulator.vendor import Exchange
 
@@ -62,7 +64,7 @@ _MAGIC_TO = {
 }
 _MAGIC_FROM = {"+15005550001": 21212, "+15005550007": 21606, "+15005550008": 21611}
 
-_CONSTANT = {"error_code": None, "error_message": None, "price": None, "price_unit": "USD"}
+_CONSTANT = {"price": None, "price_unit": "USD"}
 
 # A short code or a sender id of up to 11 letters, digits and spaces.
 _SENDER = re.compile(r"\d{3,6}|(?=.*[A-Za-z])[A-Za-z0-9 &_+-]{1,11}")
@@ -80,12 +82,30 @@ class TwilioMessages(Twilio):
         """Accept one message."""
         form = Form(exchange, _PARAMETERS)
         _check(form)
+        if (form.get("From") or POOL_NUMBER, form["To"]) in self.simulation.stopped:
+            raise refusal(21610)
         await self.work(exchange, (form["To"],))
         accepted = self._record(exchange.account, form)
-        self.call_back(exchange, form.get("StatusCallback"), of_message(accepted, is_delivered=self.draws_delivery()))
+        if accepted.end != End.SCHEDULED:
+            self.call_back(exchange, accepted, form.get("StatusCallback"), of_message(accepted))
+        if accepted.end == End.UNSUBSCRIBED:
+            self._answer_stop(accepted)
         return accepted
 
+    def _answer_stop(self, accepted: Accepted) -> None:
+        """Let the recipient answer STOP, when the message has arrived."""
+        hook = self.simulation.hooks.of(self.name, accepted.account)
+        token = self.simulation.tokens.get(accepted.account)
+        if hook is None or token is None:
+            return
+        sender = accepted.resource["from"] or POOL_NUMBER
+        reply = Reply(accepted.account, accepted.recipient, sender, "STOP", accepted.resource["service"])
+        telling, _ = receive(self.simulation, reply, hook.url, hook.secret or token)
+        telling.send_id = accepted.id
+        self.simulation.callbacks.tell(telling, self.simulation.options.settle_seconds)
+
     def _record(self, account: str, form: Form) -> Accepted:
+        nobody_hears_stop = self.simulation.hooks.of(self.name, account) is None
         return self.simulation.accept(
             Accepted(
                 vendor=self.name,
@@ -94,15 +114,18 @@ class TwilioMessages(Twilio):
                 id=new_sid("MM" if "MediaUrl" in form else "SM"),
                 recipient=form["To"],
                 content_sha256=digest(_content(form)),
-                marks_json=compact_json({"attempt": attempt_of(form.get("StatusCallback"))}),
+                marks_json=compact_json(marks_of(form.get("StatusCallback"))),
                 resource_json=compact_json(_kept(form)),
-            )
+                end=End.SCHEDULED if "SendAt" in form else "",
+            ),
+            impossible=(End.UNSUBSCRIBED,) if nobody_hears_stop else (),
         )
 
     def resource(self, accepted: Accepted) -> dict[str, Any]:
         """Show a message: queued, accepted or scheduled at first, delivered once it is settled."""
         kept = accepted.resource
-        settled = self.simulation.settled(accepted.at_seconds) and not kept["scheduled"]
+        settled = self.simulation.settled(accepted.at_seconds) and accepted.end != End.SCHEDULED
+        status, code = MESSAGE_ENDS[accepted.end] if settled else (_first_status(accepted.end, kept), None)
         # Twilio redacts what it has handed to the carrier (docs/messaging/guides/privacy-message-redaction).
         redacted = accepted.redacted and settled
         return {
@@ -115,7 +138,9 @@ class TwilioMessages(Twilio):
             "num_media": str(kept["media"]),
             "from": kept["from"] or (POOL_NUMBER if settled else None),
             "messaging_service_sid": kept["service"],
-            "status": "delivered" if settled else _first_status(kept),
+            "status": status,
+            "error_code": int(code) if code else None,
+            "error_message": "The message did not arrive" if code else None,
         }
 
     def _dates(self, accepted: Accepted, settled: bool) -> dict[str, str | None]:
@@ -145,7 +170,6 @@ def _kept(form: Form) -> dict[str, Any]:
         "service": form.get("MessagingServiceSid"),
         "body": form.get("Body") or "",
         "media": len(form.all("MediaUrl")),
-        "scheduled": "SendAt" in form,
     }
 
 
@@ -189,8 +213,8 @@ def _check_schedule(form: Form) -> None:
         raise refusal(35114)
 
 
-def _first_status(kept: dict[str, Any]) -> str:
-    if kept["scheduled"]:
+def _first_status(end: str, kept: dict[str, Any]) -> str:
+    if end == End.SCHEDULED:
         return "scheduled"
     return "accepted" if kept["service"] else "queued"
 

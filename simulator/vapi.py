@@ -7,7 +7,6 @@ its errors are not in that file; they have the form of the framework that serves
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from http import HTTPStatus
 from itertools import islice
 from operator import ge, gt, le, lt
@@ -16,13 +15,15 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from simulator.content import attempt_of, compact_json, digest
+from simulator.accounts import bearer_account
+from simulator.content import compact_json, digest, marks_of
+from simulator.ends import End
 from simulator.ledger import Accepted
 from simulator.ratelimit import Verdict
+from simulator.vapi_callbacks import server_of, tell
 from simulator.vapi_rules import check_call
-from simulator.vendor import Exchange, Refusal, Reply, Vendor, bearer_account, unknown_keys
-
-CALL_MILLISECONDS = 7_000
+from simulator.vapi_shown import as_it_stands, moments
+from simulator.vendor import Exchange, Refusal, Reply, Vendor, unknown_keys
 
 _DEFAULT_LIMIT = "100"
 _MOST_IN_PAGE = 1000
@@ -76,7 +77,9 @@ class Vapi(Vendor):
             raise Refusal(400, "validation", "The body is not JSON") from None
         check_call(call)
         await self.work(exchange, (_recipient(call),))
-        return Reply.json(201, self._call(self._record(exchange.account, call)))
+        accepted = self._record(exchange.account, call)
+        tell(self.simulation, accepted)
+        return Reply.json(201, self._call(accepted))
 
     def _record(self, account: str, call: dict[str, Any]) -> Accepted:
         return self.simulation.accept(
@@ -89,6 +92,7 @@ class Vapi(Vendor):
                 content_sha256=digest(_content(call)),
                 marks_json=compact_json(_marks(call)),
                 resource_json=compact_json(call),
+                end=End.SCHEDULED if "schedulePlan" in call else "",
             )
         )
 
@@ -113,48 +117,17 @@ class Vapi(Vendor):
     def _found(self, account: str, query: Mapping[str, str], bounds: Mapping[str, float]) -> Iterator[Accepted]:
         earliest = max(bounds.get("createdAtGe", 0), bounds.get("createdAtGt", 0))
         for accepted in self.simulation.ledger.shelf(self.name, "call", account).newest_first():
-            moments = self._moments(accepted)
-            if moments["createdAt"] < earliest:
+            when = moments(self.simulation, accepted)
+            if when["createdAt"] < earliest:
                 return  # Everything further back is older still.
             shown = {**accepted.resource, "id": accepted.id}
             if not self.simulation.listed(accepted):
                 continue
-            if _within(moments, bounds) and all(query.get(key, shown.get(key)) == shown.get(key) for key in _EQUALS):
+            if _within(when, bounds) and all(query.get(key, shown.get(key)) == shown.get(key) for key in _EQUALS):
                 yield accepted
 
-    def _moments(self, accepted: Accepted) -> dict[str, int]:
-        """Return when a call was created and last changed, in whole Unix milliseconds, as it is shown."""
-        created = int(self.simulation.wall_seconds(accepted.at_seconds) * 1000)
-        ended = self.simulation.settled(accepted.at_seconds) and "schedulePlan" not in accepted.resource
-        return {"createdAt": created, "updatedAt": created + CALL_MILLISECONDS * ended}
-
     def _call(self, accepted: Accepted) -> dict[str, Any]:
-        """Show a call: scheduled or queued at first, ended once it is settled."""
-        kept, moments = accepted.resource, self._moments(accepted)
-        return {
-            **kept,
-            "id": accepted.id,
-            "orgId": _organization(accepted.account),
-            "type": "outboundPhoneCall",
-            "phoneCallTransport": "pstn",
-            "status": "scheduled" if "schedulePlan" in kept else "queued",
-            **{field: _iso(moment) for field, moment in moments.items()},
-            **(_ending(kept, moments) if moments["updatedAt"] > moments["createdAt"] else {}),
-        }
-
-
-def _ending(kept: Mapping[str, Any], moments: Mapping[str, int]) -> dict[str, Any]:
-    overrides, assistant = kept.get("assistantOverrides", {}), kept.get("assistant", {})
-    spoken = overrides.get("firstMessage") or assistant.get("firstMessage") or "Hello."
-    return {
-        "status": "ended",
-        "endedReason": "customer-ended-call",
-        "startedAt": _iso(moments["createdAt"]),
-        "endedAt": _iso(moments["updatedAt"]),
-        "cost": 0.05,
-        "analysis": {"summary": "The customer listened and hung up.", "successEvaluation": "true"},
-        "artifact": {"transcript": f"AI: {spoken}\nUser: Thank you.\n"},
-    }
+        return as_it_stands(self.simulation, accepted)
 
 
 def _recipient(call: Mapping[str, Any]) -> str:
@@ -172,18 +145,19 @@ def _content(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _marks(call: Mapping[str, Any]) -> dict[str, Any]:
-    overrides = call.get("assistantOverrides", {})
-    server = overrides.get("server") or call.get("assistant", {}).get("server") or {}
+    external_id = call.get("customer", {}).get("externalId")
+    marks = marks_of(server_of(call).get("url"))
     return {
         "name": call.get("name"),
-        "external_id": call.get("customer", {}).get("externalId"),
-        "metadata": overrides.get("metadata"),
-        "attempt": attempt_of(server.get("url")),
+        "external_id": external_id,
+        "metadata": call.get("assistantOverrides", {}).get("metadata"),
+        **marks,
+        "message": marks["message"] or external_id,
     }
 
 
-def _within(moments: Mapping[str, int], bounds: Mapping[str, float]) -> bool:
-    return all(compare(moments[field], bounds[key]) for key, (field, compare) in _DATES.items() if key in bounds)
+def _within(when: Mapping[str, int], bounds: Mapping[str, float]) -> bool:
+    return all(compare(when[field], bounds[key]) for key, (field, compare) in _DATES.items() if key in bounds)
 
 
 def _milliseconds(key: str, text: str) -> float:
@@ -192,12 +166,3 @@ def _milliseconds(key: str, text: str) -> float:
     except ValueError:
         raise Refusal(400, "validation", f"{key} must be a valid ISO 8601 date string") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
-
-
-def _iso(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@lru_cache(maxsize=10_000)
-def _organization(account: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, account))

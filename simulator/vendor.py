@@ -7,11 +7,9 @@ class names the account, reads the request, and shapes answers and errors.
 """
 
 import asyncio
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import orjson
@@ -186,16 +184,6 @@ class Vendor(ABC):
                 raise ConnectionCut
             case "slow":
                 await asyncio.sleep(fault.seconds or 0)
-
-
-@lru_cache(maxsize=10_000)
-def bearer_account(authorization: str) -> str | None:
-    """Name the account of a bearer key: the first 12 hex digits of the key's SHA-256. None: no key or a revoked one."""
-    scheme, _, key = authorization.partition(" ")
-    key = key.strip()
-    if scheme.lower() != "bearer" or not key or key.startswith("revoked"):
-        return None
-    return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def unknown_keys(given: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -44,8 +44,10 @@ def up(no_simulator: bool, web: bool) -> None:
         _migrated(settings, used.database_url)
         environment = {"DATABASE_URL": used.database_url, "REDIS_URL": used.redis_url}
         if vendors:
-            url = stack.enter_context(simulated.running())
+            url = stack.enter_context(simulated.running("--callbacks"))
             environment |= simulated.addresses(vendors, url)
+            if web:
+                environment |= simulated.calling_back(vendors, url, f"http://127.0.0.1:{settings.port}")
             say(f"simulator: {url}/stats")
         if settings.database_url is None:
             say(f"database: psql '{used.database_url}'")

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -55,6 +56,26 @@ def test_from_nothing_to_delivered(home: Path) -> None:
         assert up.wait(60) == 0
         up.stderr.close()
     assert not processes_of(home)
+
+
+def test_a_new_user_sees_what_became_of_messages(home: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "console", "up"]
+    up = subprocess.Popen(command, env=environment(home, PORT=str(port)), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert up.stderr
+    try:
+        said = "".join(up.stderr.readline() for _ in range(5))
+        database = re.findall(r"psql '(\S+)'", said)[0]
+        with psycopg.connect(database, autocommit=True) as owner:
+            for channel in ("email", "sms", "voice"):
+                insert(owner, channel, 20, channel)
+            until(lambda: _count(owner, "status = 'delivered'") == 60, patience_seconds=60)
+    finally:
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0
+        up.stderr.close()
 
 
 def test_without_servers_other_commands_say_what_to_do(home: Path) -> None:

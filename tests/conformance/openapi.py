@@ -66,6 +66,15 @@ class Spec:
         schema = self._operation(method, path)["responses"][str(status)]["content"][JSON]["schema"]
         return self._errors(schema, body)
 
+    def webhook_errors(self, event: str, body: Any) -> list[str]:
+        """List what is wrong with the JSON of a webhook. Raises KeyError where the file does not describe it."""
+        operation = self._document["webhooks"][event]["post"]
+        return self._errors(operation["requestBody"]["content"][JSON]["schema"], body)
+
+    def component_errors(self, name: str, value: Any) -> list[str]:
+        """List what is wrong with a value by a schema of this name. Raises KeyError as `webhook_errors` does."""
+        return self._errors(self._document["components"]["schemas"][name], value)
+
     def _operation(self, method: str, path: str) -> Mapping[str, Any]:
         fitting = [template for template, pattern in self._templates.items() if pattern.fullmatch(path)]
         if path not in self._templates and not fitting:

@@ -35,10 +35,10 @@ ENDS = st.sampled_from([Status.SENT, Status.SENT, Status.SENT, Status.FAILED, St
 Step = Callable[[st.DataObject], None]
 
 
-@dataclass
 DECISIONS: tuple[Callable[..., Coroutine[Any, Any, object]], ...] = (retry, cancel, decisions.arrived)
 
 
+@dataclass
 class World:
     """One campaign, its messages and those of others that name it."""
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.addresses import bare_mail_address, is_e164, is_web_address
 from simulator.app import create_app
-from simulator.content import attempt_of, without_attempt
+from simulator.content import marks_of, without_attempt
 from simulator.ratelimit import Buckets, Limit
 from simulator.resend_rules import check_mail
 from simulator.vapi_rules import check_call
@@ -94,9 +94,9 @@ def test_callback_addresses(url: str, valid: bool) -> None:
     assert is_web_address(url) is valid
 
 
-def test_the_attempt_of_a_callback_is_read_and_taken_away() -> None:
-    assert attempt_of("https://acme.io/?a=1&attempt=x#rc=5") == "x"
-    assert attempt_of("https://acme.io/") is attempt_of(None) is None
+def test_the_marks_of_a_callback_are_read_and_its_attempt_taken_away() -> None:
+    assert marks_of("https://acme.io/?a=1&attempt=x&message=y#rc=5") == {"attempt": "x", "message": "y"}
+    assert marks_of("https://acme.io/") == marks_of(None) == {"attempt": None, "message": None}
     assert without_attempt("https://acme.io/?a=1&attempt=x") == "https://acme.io/?a=1"
     assert without_attempt("https://acme.io/?a=1") == "https://acme.io/?a=1"
 
