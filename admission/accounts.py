@@ -9,11 +9,13 @@ from dataclasses import replace
 from time import monotonic
 from uuid import UUID
 
+from config import log
 from config.database import Pool
 from config.seal import Keyring, SealBroken
 from config.settings import VendorSettings
 from outbox import accounts as ledger
-from providers.base import PROVIDER_WIDE, Account, Halted, Provider
+from providers.base import PROVIDER_WIDE, Account, Halted
+from providers.receivers import Receiver
 
 CACHE_SECONDS = 5.0
 """How long a changed key may go unnoticed; a busy worker would otherwise read the settings for every bundle."""
@@ -24,6 +26,8 @@ _NO_CREDENTIALS = ""
 
 Resolved = Account | Halted
 
+_log = log.get(__name__)
+
 
 class Accounts:
     """The accounts of one process, remembered for a few seconds."""
@@ -31,7 +35,7 @@ class Accounts:
     def __init__(
         self,
         pool: Pool,
-        providers: Mapping[str, Provider],
+        providers: Mapping[str, Receiver],
         settings: Mapping[str, VendorSettings],
         keyring: Keyring,
         public_url: str | None = None,
@@ -101,7 +105,7 @@ class Accounts:
 
     def _shared(self, provider: str) -> Resolved:
         try:
-            return self._reached(self._providers[provider].account_from_environment(self._settings[provider]))
+            return self._reached(self._providers[provider].account_from_environment(self._settings.get(provider)))
         except Halted as why:
             return why
 
@@ -113,12 +117,21 @@ class Accounts:
     def _opened(self, provider: str, row: ledger.TenantSettings) -> Resolved:
         try:
             opened = {name: self._keyring.open(value, row.tenant_id) for name, value in row.values.items()}
-            settings = self._settings[provider]
+            opened["webhook_secret"] = self._webhook_secret(provider, row)
+            settings = self._settings.get(provider)
             return self._reached(self._providers[provider].account_of_tenant(row.tenant_id, opened, settings))
         except SealBroken as broken:
             return Halted("unreadable_settings", f"the tenant's {provider} settings cannot be opened: {broken}")
         except Halted as why:
             return why
+
+    def _webhook_secret(self, provider: str, row: ledger.TenantSettings) -> str:
+        """Return the secret of a tenant's callbacks. One that does not open closes its door and stops no sending."""
+        try:
+            return self._keyring.open(row.webhook_secret, row.tenant_id)
+        except SealBroken as broken:
+            _log.warning("webhook_secret_unreadable", provider=provider, tenant_id=str(row.tenant_id), why=str(broken))
+            return ""
 
     def _reached(self, account: Account) -> Account:
         """Tell the account where its vendor reaches us: the path of `console.webhooks`."""

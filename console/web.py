@@ -31,6 +31,7 @@ from outbox.overview import overview
 from outbox.readiness import NotReady, check
 from providers import registry
 from providers.base import Provider
+from providers.receivers import all_doors
 
 CHECK_SECONDS = 3.0
 FIGURES_SECONDS = 5.0
@@ -119,8 +120,9 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
 def _door(
     settings: Settings, providers: Mapping[str, Provider], of_vendors: Mapping[str, VendorSettings], database: Pool
 ) -> Door:
-    accounts = Accounts(database, providers, of_vendors, settings.keyring, settings.public_url)
-    return Door(database, providers, accounts, settings.public_url)
+    receivers = all_doors(providers)
+    accounts = Accounts(database, receivers, of_vendors, settings.keyring, settings.public_url)
+    return Door(database, receivers, accounts, settings.public_url)
 
 
 _ROUTES: list[Any] = [

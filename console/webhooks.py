@@ -19,8 +19,9 @@ from admission.accounts import Accounts
 from config import log
 from config.database import Pool
 from outbox import events
-from providers.base import Account, Provider
+from providers.base import Account
 from providers.callbacks import BadSignature, Callback, Event, Malformed
+from providers.receivers import Receiver
 
 BODY_LIMIT_BYTES = 1_048_576
 
@@ -31,7 +32,7 @@ class Door(NamedTuple):
     """What the receiver works with."""
 
     pool: Pool
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, Receiver]
     accounts: Accounts
     public_url: str | None
 
@@ -91,7 +92,7 @@ def _callback(door: Door, request: Request, body: bytes) -> Callback:
 
 def _report(account: Account, callback: Callback, event: Event) -> events.Report:
     return events.Report(
-        provider=account.provider,
+        provider=event.provider or account.provider,
         tenant_id=account.tenant_id,
         event_id=event.event_id,
         kind=event.kind,

@@ -4,7 +4,7 @@ Refuses to read credentials: a row's values are handed on as they stand, sealed 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from config.channels import CHANNELS, Channel
@@ -22,6 +22,8 @@ class TenantSettings:
     tenant_id: UUID
     connected: bool
     values: Mapping[str, str]
+    webhook_secret: str = field(default="", repr=False)
+    """What the provider's callbacks to this tenant are checked with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ async def settings_of(pool: Pool, provider: str, tenants: Collection[UUID]) -> d
         return {}
     rows = await run(pool, _SQL[provider], tenants=list(tenants))
     return {row[0]: TenantSettings(*row) for row in rows}
+
+
+async def keep_webhook_secret(pool: Pool, tenant_id: UUID, provider: str, sealed: str, *, actor: str) -> None:
+    """Keep the secret, already sealed, that a provider's callbacks to one tenant are checked with from now on."""
+    await run(pool, _SQL["keep_webhook_secret"], tenant_id=tenant_id, provider=provider, sealed=sealed, actor=actor)
 
 
 async def halts_of(pool: Pool, provider: str, tenants: Collection[UUID]) -> dict[UUID, Halt]:

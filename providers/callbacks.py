@@ -59,6 +59,8 @@ class Event:
     event_id: str
     """The same for the same event delivered twice; the vendor's own, or made from what it says."""
     kind: Kind
+    provider: str | None = None
+    """Whose message it is about, where the door that it came through is not that provider's own."""
     provider_message_id: str | None = None
     """The vendor's id of the message; of what came in, where the event is about that."""
     message_id: UUID | None = None

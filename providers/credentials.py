@@ -37,6 +37,15 @@ def of_tenant(row: Mapping[str, str], column: str, vendor: str) -> str:
     return _usable(row[column], column)
 
 
+def webhook_secret(value: SecretStr | str | None) -> dict[str, str]:
+    """Return the credential that callbacks are checked with; none where it is not set: then no callback is believed.
+
+    It is no part of the fingerprint: whoever sends is the same under another one.
+    """
+    plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return {"webhook_secret": plain} if plain and plain.strip() else {}
+
+
 def _usable(plain: str, name: str) -> str:
     """Return it without the blanks around it. What no header can carry would fail each message as it is sent."""
     plain = plain.strip()

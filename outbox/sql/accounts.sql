@@ -1,13 +1,14 @@
 -- Whose credentials a message goes out under. One block for each provider whose settings tenants keep, named as the
--- provider: (tenant, connected, the settings as texts).
+-- provider: (tenant, connected, the settings as texts), and the secret of its callbacks where it has one of its own.
 
 -- name: resend
 SELECT DISTINCT ON (s.tenant_id) s.tenant_id, coalesce(s.is_connected, false), jsonb_build_object(
     'api_key_encrypted', coalesce(s.api_key_encrypted, ''),
     'from_email', coalesce(s.from_email, ''),
     'from_name', coalesce(s.from_name, '')
-)
+), coalesce(a.webhook_secret, '')
 FROM public.ai_settings_resend s
+LEFT JOIN fleet.accounts a ON a.tenant_id = s.tenant_id AND a.provider = 'resend'
 WHERE s.tenant_id = ANY (%(tenants)s::uuid[])
 ORDER BY s.tenant_id, s.updated_at DESC NULLS LAST
 
@@ -32,10 +33,30 @@ SELECT DISTINCT ON (s.tenant_id) s.tenant_id, coalesce(s.is_connected, false), j
         ORDER BY n.created_at
         LIMIT 1
     ), '')
-)
+), coalesce(a.webhook_secret, '')
 FROM public.ai_settings_voice s
+LEFT JOIN fleet.accounts a ON a.tenant_id = s.tenant_id AND a.provider = 'vapi'
 WHERE s.tenant_id = ANY (%(tenants)s::uuid[])
 ORDER BY s.tenant_id, s.updated_at DESC NULLS LAST
+
+-- name: generic
+-- No provider, but the door of a tenant's own gateways: a secret is all there is. No row for a tenant: it has none.
+SELECT a.tenant_id, true, '{}'::jsonb, a.webhook_secret
+FROM fleet.accounts a
+WHERE a.provider = 'generic' AND a.tenant_id = ANY (%(tenants)s::uuid[]) AND a.webhook_secret IS NOT NULL
+
+-- name: keep_webhook_secret
+-- Keeps a sealed secret in the place of the one before.
+WITH kept AS (
+    INSERT INTO fleet.accounts (tenant_id, provider, webhook_secret)
+    VALUES (%(tenant_id)s, %(provider)s, %(sealed)s)
+    ON CONFLICT (tenant_id, provider) DO UPDATE SET webhook_secret = excluded.webhook_secret
+    RETURNING tenant_id, provider
+)
+INSERT INTO fleet.audit_log (actor, action, workspace_id, subject)
+SELECT %(actor)s, 'webhook_secret', k.tenant_id, k.provider
+FROM kept k
+RETURNING id
 
 -- name: halts
 -- Accounts of one provider that are halted now, and for how long.

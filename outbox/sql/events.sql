@@ -67,11 +67,12 @@ FOR UPDATE OF o
 -- complaint, or a bounce that came after all. No row for an event: it waits, because the message is sending, or none of
 -- its attempts is the event's.
 --
--- An attempt is the event's where the account that signed it is the attempt's own, and our mark, or the vendor's id, is.
+-- An attempt is the event's where the account that signed it is the attempt's own, and our mark, or the vendor's id, is;
+-- an event that names nothing but the message is of its last attempt.
 -- A person who tried a message again has forgiven what was known until then: only news moves it. An attempt whose
 -- acceptance is news is proven even while its message is sending under another: its settlement looks for that.
 WITH told AS MATERIALIZED (
-    SELECT e.id, e.proves, e.provider_message_id, e.code, e.reason, e.body, o.id AS message_id, o.status, o.error_class,
+    SELECT e.id, e.proves, coalesce(e.provider_message_id, a.provider_message_id) AS provider_message_id, e.code, e.reason, e.body, o.id AS message_id, o.status, o.error_class,
         o.error_code AS flag, o.channel::text AS channel, coalesce(o.workspace_id, o.tenant_id) AS workspace_id,
         o.campaign_id, a.number, a.attempt_id, a.address, a.is_news, a.id_is_free,
         a.is_news OR a.number > o.attempts_forgiven AS counts,
@@ -85,7 +86,7 @@ WITH told AS MATERIALIZED (
     JOIN fleet.events e ON e.id = w.event_id
     JOIN public.channel_outbox o ON o.id = w.message_id
     CROSS JOIN LATERAL (
-        SELECT a.number, a.id AS attempt_id, a.send_key, a.address,
+        SELECT a.number, a.id AS attempt_id, a.send_key, a.address, a.provider_message_id,
             a.outcome <> 'accepted' AND a.resolution IS DISTINCT FROM 'accepted' AS is_news,
             NOT EXISTS (
                 SELECT
@@ -94,7 +95,11 @@ WITH told AS MATERIALIZED (
             ) AS id_is_free
         FROM fleet.attempts a
         WHERE a.message_id = o.id AND a.provider = e.provider AND a.account_tenant_id = e.tenant_id
-          AND CASE WHEN e.attempt_id IS NULL THEN a.provider_message_id = e.provider_message_id ELSE a.id = e.attempt_id END
+          AND CASE
+              WHEN e.attempt_id IS NOT NULL THEN a.id = e.attempt_id
+              WHEN e.provider_message_id IS NOT NULL THEN a.provider_message_id = e.provider_message_id
+              ELSE e.message_id = o.id
+          END
           AND (a.provider_message_id IS NULL OR e.provider_message_id IS NULL OR a.provider_message_id = e.provider_message_id)
         ORDER BY a.number DESC
         LIMIT 1

@@ -34,10 +34,11 @@ from providers.base import (
     SendError,
     Unknown,
 )
-from providers.credentials import fingerprint, of_tenant, required
+from providers.callbacks import Callback, Event
+from providers.credentials import fingerprint, of_tenant, required, webhook_secret
 from providers.lookup import Page, Question
 from providers.payload import as_json, is_one_line, one_line
-from providers.resend import lookup
+from providers.resend import callbacks, lookup
 from providers.resend.errors import ERRORS, SENDER_ERRORS
 from providers.resend.mail import mail
 from providers.urls import is_loopback
@@ -71,12 +72,13 @@ class Resend(Provider):
         key = required(settings.api_key, "RESEND_API_KEY", settings.api_url)
         stand_in = "delivery@fleet.invalid" if is_loopback(settings.api_url) else ""
         sender = _sender(settings.from_email or stand_in, settings.from_name or "")
-        return _account(PROVIDER_WIDE, settings.api_url, key, sender)
+        return _account(PROVIDER_WIDE, settings.api_url, key, sender, settings.webhook_secret)
 
     @override
     def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: ResendSettings) -> Account:
         key = of_tenant(row, "api_key_encrypted", "Resend")
-        return _account(tenant_id, settings.api_url, key, _sender(row["from_email"], row["from_name"]))
+        sender = _sender(row["from_email"], row["from_name"])
+        return _account(tenant_id, settings.api_url, key, sender, row.get("webhook_secret"))
 
     @override
     def render(self, message: Message, account: Account) -> Part:
@@ -137,13 +139,22 @@ class Resend(Provider):
     def digest(self, body: bytes, path: str = "") -> str | None:
         return lookup.digest(body)
 
+    @override
+    def verify(self, callback: Callback, account: Account, *, now: float) -> None:
+        callbacks.verify(callback, account, now=now)
+
+    @override
+    def parse(self, callback: Callback) -> Sequence[Event]:
+        return callbacks.parse(callback)
+
 
 def _authorization(account: Account) -> dict[str, str]:
     return {"Authorization": f"Bearer {account.credentials['key']}"}
 
 
-def _account(tenant_id: UUID, base_url: str, key: str, sender: str) -> Account:
-    return Account("resend", tenant_id, fingerprint("resend", base_url, key), base_url, {"key": key, "from": sender})
+def _account(tenant_id: UUID, base_url: str, key: str, sender: str, secret: SecretStr | str | None) -> Account:
+    credentials = {"key": key, "from": sender, **webhook_secret(secret)}
+    return Account("resend", tenant_id, fingerprint("resend", base_url, key), base_url, credentials)
 
 
 def _is_from(sender: str, body: bytes) -> bool:

@@ -6,12 +6,14 @@ after an error, which is a second call to the same person.
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
+from config.channels import Channel
 from config.settings import VendorSettings, WebAddress
 from providers.answers import ErrorTable, error_of, json_of
 from providers.base import (
@@ -30,11 +32,12 @@ from providers.base import (
     SendError,
     Unknown,
 )
-from providers.credentials import fingerprint, of_tenant, required
+from providers.callbacks import Callback, Event
+from providers.credentials import fingerprint, of_tenant, required, webhook_secret
 from providers.lookup import Page, Question
 from providers.payload import as_json, mapping, optional_text
 from providers.urls import is_loopback
-from providers.vapi import lookup
+from providers.vapi import callbacks, lookup
 
 FIRST_MESSAGE_LIMIT = 4000
 _STAND_IN = "00000000-0000-4000-8000-000000000000"
@@ -74,15 +77,16 @@ class Vapi(Provider):
         key = required(settings.private_key, "VAPI_PRIVATE_KEY", url)
         number = required(settings.phone_number_id, "VAPI_PHONE_NUMBER_ID", url, _STAND_IN)
         assistant = settings.assistant_id or (_STAND_IN if is_loopback(url) else "")
-        return _account(PROVIDER_WIDE, url, key, number, assistant)
+        credentials = {"key": key, "number": number, "assistant": assistant}
+        return _account(PROVIDER_WIDE, url, credentials | webhook_secret(settings.webhook_secret))
 
     @override
     def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: VapiSettings) -> Account:
         key = of_tenant(row, "vapi_private_key", "Vapi")
         if not row["phone_number_id"]:
             raise Halted("no_sender", "the tenant has no active Vapi number in voice_phone_numbers")
-        assistant = row["default_vapi_assistant_id"]
-        return _account(tenant_id, settings.api_url, key, row["phone_number_id"], assistant)
+        credentials = {"key": key, "number": row["phone_number_id"], "assistant": row["default_vapi_assistant_id"]}
+        return _account(tenant_id, settings.api_url, credentials | webhook_secret(row.get("webhook_secret")))
 
     @override
     def render(self, message: Message, account: Account) -> Part:
@@ -95,7 +99,7 @@ class Vapi(Provider):
             "assistantId": assistant,
             "phoneNumberId": account.credentials["number"],
             "customer": {"number": message.address, "externalId": str(message.id)},
-            "assistantOverrides": _overrides(payload, message.id),
+            "assistantOverrides": {**_overrides(payload, message.id), **callbacks.overrides(message, account)},
         }
         return Part(message.id, as_json(call), account.credentials["number"])
 
@@ -126,14 +130,36 @@ class Vapi(Provider):
             raise _error(response, answer)
         return lookup.page_of(question, answer)
 
+    @override
+    def verify(self, callback: Callback, account: Account, *, now: float) -> None:
+        callbacks.verify(callback, account, now=now)
+
+    @override
+    def parse(self, callback: Callback) -> Sequence[Event]:
+        return callbacks.parse(callback)
+
+    @override
+    def status_request(self, provider_message_id: str, channel: Channel, account: Account) -> Request:
+        url = f"{account.base_url}/call/{quote(provider_message_id, safe='')}"
+        return Request(url, _authorization(account), b"", (), method="GET")
+
+    @override
+    def status_events(self, channel: Channel, response: Response) -> Sequence[Event]:
+        call = json_of(response)
+        if not 200 <= response.status < 300:
+            raise _error(response, call)
+        if not isinstance(call, dict) or not isinstance(call.get("id"), str) or not isinstance(call.get("status"), str):
+            raise Unknown("unreadable_answer", "Vapi's answer shows no call")
+        return [callbacks.ended(call, call, callbacks.REPORT)] if call["status"] == callbacks.ENDED else []
+
 
 def _authorization(account: Account) -> dict[str, str]:
     return {"Authorization": f"Bearer {account.credentials['key']}"}
 
 
-def _account(tenant_id: UUID, base_url: str, key: str, number: str, assistant: str) -> Account:
-    credentials = {"key": key, "number": number, "assistant": assistant}
-    return Account("vapi", tenant_id, fingerprint("vapi", base_url, key), base_url, credentials)
+def _account(tenant_id: UUID, base_url: str, credentials: Mapping[str, str]) -> Account:
+    print_ = fingerprint("vapi", base_url, credentials["key"])
+    return Account("vapi", tenant_id, print_, base_url, credentials)
 
 
 def _overrides(payload: Mapping[str, Any], message_id: UUID) -> dict[str, Any]:

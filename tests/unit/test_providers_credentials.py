@@ -129,6 +129,20 @@ def test_another_address_changes_the_fingerprint(name: str) -> None:
     assert moved.fingerprint != from_environment(name).fingerprint
 
 
+@pytest.mark.parametrize("name", ["resend", "vapi"])
+def test_the_secret_of_callbacks_changes_no_fingerprint_and_is_not_shown(name: str) -> None:
+    variable = f"{name.upper()}_WEBHOOK_SECRET"
+    for secret in ("whsec_1", "whsec_1 whsec_2"):
+        shared = from_environment(name, **{variable: secret})
+        assert shared.credentials == from_row(name, webhook_secret=secret).credentials
+        assert shared.credentials["webhook_secret"] == secret
+        assert shared.fingerprint == from_environment(name).fingerprint
+        assert "whsec_" not in repr(shared)
+    for empty in ("", " \n"):
+        assert "webhook_secret" not in from_environment(name, **{variable: empty}).credentials
+        assert "webhook_secret" not in from_row(name, webhook_secret=empty).credentials
+
+
 def test_a_fingerprint_outlives_the_process_that_made_it() -> None:
     assert fingerprint("resend", URL, "re_1") == "9443ed2085e966d2"
 
