@@ -85,7 +85,8 @@ async def _body(request: Request) -> bytes | None:
 def _callback(door: Door, request: Request, body: bytes) -> Callback:
     """Return the request under the address that the vendor was given, whatever a proxy made of it."""
     query = request.scope["query_string"].decode("latin-1")
-    path = request.scope["path"] + (f"?{query}" if query else "")
+    # A prefix that the proxy takes away (uvicorn's --root-path) is in the public address already.
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", "")) + (f"?{query}" if query else "")
     url = str(request.url) if door.public_url is None else door.public_url + path
     return Callback(url, dict(request.query_params), dict(request.headers), body)
 
