@@ -113,6 +113,9 @@ CREATE INDEX IF NOT EXISTS fleet_events_unapplied ON fleet.events (next_try_at) 
 CREATE INDEX IF NOT EXISTS fleet_events_message ON fleet.events (message_id, kind);
 CREATE INDEX IF NOT EXISTS fleet_events_campaign ON fleet.events (campaign_id, kind, message_id) WHERE campaign_id IS NOT NULL;
 
+-- What was heard lately, as of attempts: at the table's end.
+CREATE INDEX IF NOT EXISTS fleet_events_received ON fleet.events USING brin (received_at) WITH (autosummarize = on);
+
 -- What is counted of one address: how often it did not take a message for the time being.
 CREATE INDEX IF NOT EXISTS fleet_events_soft ON fleet.events (address, occurred_at) WHERE kind = 'soft_bounced';
 

@@ -16,6 +16,9 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_created ON public.channel_o
 CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_campaign ON public.channel_outbox (campaign_id, id)
 WHERE campaign_id IS NOT NULL;
 
+-- A campaign's figures, to be brought up to date.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_metrics_campaign ON public.campaign_metrics (campaign_id);
+
 -- The job relay, and the jobs that are at work.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_jobs_due ON public.job_queue (
     (coalesce(priority, 0)) DESC,

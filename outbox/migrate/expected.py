@@ -17,6 +17,9 @@ _JSONB = ("jsonb",)
 _INTEGER = ("integer", "bigint", "smallint")
 _BOOLEAN = ("boolean",)
 _NUMBER = ("numeric", *_INTEGER, "double precision", "real")
+_COUNT = ("integer", "bigint", "numeric", "double precision")
+"""A small integer ends at 32,767 messages, and a short float counts no further than 16 million."""
+_TEXTS = ("text[]", "character varying[]", "jsonb")
 _BOTH_KEYS: Columns = {"workspace_id": _UUID, "tenant_id": _UUID}
 
 QUEUES = ("channel_outbox", "job_queue")
@@ -73,14 +76,15 @@ COLUMNS: dict[str, Columns] = {
     "asset_approvals": {},
     "business_profiles": {"workspace_id": _UUID},
     "content_calendar": {"workspace_id": _UUID},
-    "campaigns": {"id": _UUID, "workspace_id": _UUID},
+    "campaigns": {"id": _UUID, "workspace_id": _UUID, "name": TEXT, "channel": TEXT, "status": TEXT},
     "campaign_metrics": {
-        "campaign_id": _UUID, "impressions": _NUMBER, "clicks": _NUMBER, "conversions": _NUMBER, "revenue": _NUMBER,
-        "cost": _NUMBER, "sent_count": _NUMBER, "delivered_count": _NUMBER, "open_count": _NUMBER,
-        "bounce_count": _NUMBER, "unsubscribe_count": _NUMBER,
+        "id": _UUID, "campaign_id": _UUID, "impressions": _NUMBER, "clicks": _COUNT, "conversions": _NUMBER,
+        "revenue": _NUMBER, "cost": _NUMBER, "sent_count": _COUNT, "delivered_count": _COUNT, "open_count": _COUNT,
+        "bounce_count": _COUNT, "unsubscribe_count": _COUNT, "data_mode": TEXT, "last_synced_at": _TIME,
+        "created_at": _TIME, "updated_at": _TIME,
     },
     "campaign_audit_log": {"campaign_id": _UUID},
-    "cmo_campaigns": {"id": _UUID, **_BOTH_KEYS},
+    "cmo_campaigns": {"id": _UUID, **_BOTH_KEYS, "campaign_name": TEXT, "channels": _TEXTS, "status": TEXT},
     "cmo_brand_profiles": _BOTH_KEYS,
     "cmo_icp_segments": _BOTH_KEYS,
     "cmo_offers": _BOTH_KEYS,
@@ -105,7 +109,7 @@ COLUMNS: dict[str, Columns] = {
 
 READ = (
     *QUEUES, "workspaces", "leads", "crm_contacts", "voice_phone_numbers", "ai_settings_resend", "ai_settings_twilio",
-    "ai_settings_voice", "ai_settings_social",
+    "ai_settings_voice", "ai_settings_social", "cmo_campaigns", "campaigns", "campaign_metrics",
 )  # fmt: skip
 """The tables whose rows the fleet must see."""
 
@@ -131,6 +135,11 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "channel_outbox": ("status", "scheduled_at", "sent_at", "provider_response", *ADDED["channel_outbox"]),
     "job_queue": (
         "status", "scheduled_at", "started_at", "completed_at", "retry_count", "error_message", *ADDED["job_queue"],
+    ),
+    "campaigns": ("id", "workspace_id", "name", "channel", "status"),
+    "campaign_metrics": (
+        "sent_count", "delivered_count", "open_count", "clicks", "bounce_count", "unsubscribe_count", "data_mode",
+        "last_synced_at", "updated_at",
     ),
 }  # fmt: skip
 """Columns that the fleet writes."""

@@ -62,3 +62,10 @@ ORDER BY w.workspace_id, e.channel, e.address, k.reason
 ON CONFLICT (workspace_id, channel, address, reason) DO UPDATE
 SET released_at = excluded.released_at
 WHERE s.created_at <= excluded.released_at AND (s.released_at IS NULL OR s.released_at < excluded.released_at)
+
+-- name: hint_campaigns
+-- Whatever was applied may change what is counted of its campaign: campaigns/metrics.py counts it again.
+INSERT INTO fleet.campaign_hints (campaign_id, at)
+SELECT DISTINCT e.campaign_id, fleet.now()
+FROM fleet.events e
+WHERE e.id = ANY (%(ids)s::bigint[]) AND e.campaign_id IS NOT NULL

@@ -276,7 +276,12 @@ settled AS (
     JOIN answers a ON a.id = j.id
     WHERE o.id = j.id AND o.send_key = a.send_key
       AND (o.status = 'sending' OR (o.status = 'unknown' AND j.status IN ('sent', 'failed', 'unknown')))
-    RETURNING o.id, o.attempts, o.channel::text, o.status, j.is_duplicate, coalesce(o.workspace_id, o.tenant_id) AS workspace_id
+    RETURNING o.id, o.attempts, o.channel::text, o.status, j.is_duplicate, o.campaign_id,
+        coalesce(o.workspace_id, o.tenant_id) AS workspace_id
+),
+hinted AS (
+    INSERT INTO fleet.campaign_hints (campaign_id, at)
+    SELECT DISTINCT s.campaign_id, fleet.now() FROM settled s WHERE s.campaign_id IS NOT NULL AND s.status = 'sent'
 ),
 flagged AS (
     INSERT INTO fleet.audit_log (actor, action, workspace_id, subject, detail)
