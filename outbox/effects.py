@@ -14,9 +14,10 @@ from config.vocabulary import KINDS, Reason
 from outbox.queries import load
 
 SOFT_BOUNCES = 3
-"""So many messages in a row of days that an address did not take for the time being, and it is left alone."""
+"""So many messages that an address did not take for the time being, within the window, and it is left alone."""
 SOFT_WINDOW_DAYS = 14
 SOFT_REST_DAYS = 30
+"""From the last of them. Our own figures: vendors call a bounce soft that may pass within hours or weeks."""
 
 _PARAMETERS: Mapping[str, Any] = {
     "suppressing": orjson.dumps(
@@ -32,7 +33,7 @@ _PARAMETERS: Mapping[str, Any] = {
 }
 
 EFFECTS = tuple(load("effects").values())
-"""In this order: what is suppressed and released in one bundle ends as the later of the two says."""
+"""In the order in which they lock; what is suppressed and released ends as the later of the two says."""
 
 
 async def take(connection: Connection, event_ids: Sequence[int]) -> None:

@@ -78,8 +78,13 @@ class Applied:
 
 async def store(pool: Pool, reports: Sequence[Report]) -> int:
     """Keep events until they are applied; return how many were new. Those that were stored before change nothing."""
+    return await repeated(pool, lambda connection: store_in(connection, reports))
+
+
+async def store_in(connection: Connection, reports: Sequence[Report]) -> int:
+    """Keep events as `store` does, in the transaction that the connection is in."""
     rows = orjson.dumps([_row(report) for report in reports]).decode()
-    return len(await run(pool, _SQL["store"], rows=rows))
+    return len(await (await connection.execute(_SQL["store"], {"rows": rows})).fetchall())
 
 
 async def claim(pool: Pool, *, limit: int, lease_seconds: float) -> list[int]:
@@ -158,7 +163,7 @@ def _row(report: Report) -> dict[str, Any]:
         "attempt_id": report.attempt_id,
         "workspace_id": report.workspace_id,
         "channel": report.channel,
-        "address": _text(report.address and report.address.lower(), ADDRESS_LIMIT),
+        "address": _text(report.address, ADDRESS_LIMIT),
         "our_address": _text(report.our_address, ADDRESS_LIMIT),
         "code": _text(report.code),
         "reason": _text(report.reason),

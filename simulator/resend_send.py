@@ -104,7 +104,7 @@ class ResendSend(Resend):
                 id=str(uuid.uuid4()),
                 recipient=",".join(addresses_of(mail["to"])),
                 content_sha256=digest({field: value for field, value in mail.items() if field not in _NOT_CONTENT}),
-                marks_json=compact_json({"tags": {tag["name"]: tag["value"] for tag in mail.get("tags", ())}}),
+                marks_json=compact_json(_marks(mail)),
                 resource_json=compact_json(_kept(mail)),
                 idempotency_key=key,
                 end=_certain_end(mail),
@@ -161,8 +161,13 @@ def _certain_end(mail: dict[str, Any]) -> str:
     return _TEST_ENDS.get(local.partition("+")[0], "") if domain == "resend.dev" else ""
 
 
+def _marks(mail: dict[str, Any]) -> dict[str, Any]:
+    marks: dict[str, Any] = {"tags": {tag["name"]: tag["value"] for tag in mail.get("tags", ())}}
+    return marks | ({"headers": mail["headers"]} if mail.get("headers") else {})
+
+
 def _kept(mail: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {key: mail[key] for key in ("from", "subject", "headers") if key in mail}
+    kept: dict[str, Any] = {key: mail[key] for key in ("from", "subject")}
     kept |= {key: addresses_of(mail[key]) for key in ("to", "cc", "bcc", "reply_to") if key in mail}
     kept |= {key: mail[key] for key in ("html", "text") if len(mail.get(key, "")) in range(1, KEPT_CHARACTERS + 1)}
     return kept

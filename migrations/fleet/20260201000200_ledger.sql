@@ -119,6 +119,9 @@ CREATE INDEX IF NOT EXISTS fleet_events_received ON fleet.events USING brin (rec
 -- What is counted of one address: how often it did not take a message for the time being.
 CREATE INDEX IF NOT EXISTS fleet_events_soft ON fleet.events (address, occurred_at) WHERE kind = 'soft_bounced';
 
+-- What recipients said on the page behind an unsubscribe link.
+CREATE INDEX IF NOT EXISTS fleet_events_ours ON fleet.events (address) WHERE provider = 'fleet';
+
 -- A promise outlives its row: the same key inserted again after the row is gone sends nothing.
 CREATE TABLE IF NOT EXISTS fleet.promises (
     key_hash bytea PRIMARY KEY,           -- sha256 of the idempotency key

@@ -33,11 +33,13 @@ CREATE TABLE IF NOT EXISTS fleet.suppressions (
     address text NOT NULL CHECK (address = lower(address)),  -- normalised as the workers do, and in lower case
     reason text NOT NULL,                 -- see config/vocabulary.py
     source text NOT NULL,                 -- the vendor's event, or who said so
-    created_at timestamptz NOT NULL DEFAULT now(),  -- when it happened, by the vendor's clock
+    created_at timestamptz NOT NULL DEFAULT now(),  -- when it last happened, by the vendor's clock
     expires_at timestamptz,               -- then it ends by itself
-    released_at timestamptz,              -- when it was taken back; what happened before that does not bring it back
+    released_at timestamptz,              -- when it was last taken back: it stands unless that is later than created_at
     PRIMARY KEY (workspace_id, channel, address, reason)
 );
+
+CREATE INDEX IF NOT EXISTS fleet_suppressions_address ON fleet.suppressions (address);
 
 CREATE TABLE IF NOT EXISTS fleet.templates (
     sha256 bytea PRIMARY KEY,
