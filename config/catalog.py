@@ -6,7 +6,7 @@ Owns no behaviour: how a vendor is spoken to lives in its module under `provider
 
 from dataclasses import dataclass
 
-from config.channels import Channel
+from config.channels import CHANNELS, Channel
 
 BUNDLE_SIZE_LIMIT = 100
 """The most messages in one bundle; 100 is also the most that any vendor's batch endpoint takes (Resend)."""
@@ -53,6 +53,12 @@ CATALOG: dict[str, ProviderFacts] = {
         ProviderFacts("vapi", (Channel.VOICE,), "VAPI_PRIVATE_KEY"),
     )
 }
+
+
+def polled_channels() -> list[Channel]:
+    """Return the channels on which a vendor is asked what became of a message that it took."""
+    silent = {channel for facts in CATALOG.values() if not facts.calls_back for channel in facts.channels}
+    return [channel for channel in CHANNELS if channel in silent and CHANNELS[channel].polls]
 
 
 def served_channels() -> frozenset[Channel]:

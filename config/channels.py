@@ -25,6 +25,16 @@ class Channel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Polls:
+    """When a vendor that does not promise callbacks is asked what became of a message that it took."""
+
+    patience_seconds: float
+    """After the send: the first look. Until then a callback is likelier than news at the vendor."""
+    horizon_seconds: float
+    """After the send: the last look. What the vendor does not know by then it will not learn."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelFacts:
     """What holds for every message of one channel, whatever the vendor."""
 
@@ -36,14 +46,26 @@ class ChannelFacts:
     """The first retry waits up to this long; each further one up to twice as long as the one before."""
     retry_cap_seconds: float
     max_attempts: int
+    polls: Polls | None = None
+    """None where there is nothing to wait for: its vendors call back until they are heard, or accepting is the end."""
+
+
+_HOUR, _DAY = 3600.0, 86400.0
+
+# Carriers report on a text message within seconds or minutes, and keep trying a phone that is off for up to three days;
+# what Twilio shows as sent after that stays so (support.twilio.com, "possible SMS and MMS message statuses").
+_TEXTS = Polls(patience_seconds=_HOUR / 4, horizon_seconds=3 * _DAY)
+# Most calls are over within five minutes. None outlasts Twilio's limit of 4 hours or Vapi's of 12 (CreateCall,
+# TimeLimit; CreateAssistantDTO, maxDurationSeconds), and Vapi shows a call for 14 days at least.
+_CALLS = Polls(patience_seconds=_HOUR / 12, horizon_seconds=_DAY)
 
 
 # A call that failed is worth less with every minute and costs more with every try than a mail does.
 CHANNELS: dict[Channel, ChannelFacts] = {
     Channel.EMAIL: ChannelFacts("email", "resend", 30.0, 3600.0, 6),
-    Channel.SMS: ChannelFacts("phone", "twilio", 20.0, 1800.0, 5),
-    Channel.VOICE: ChannelFacts("phone", "vapi", 60.0, 1800.0, 3),
-    Channel.VOICE_VM: ChannelFacts("phone", "twilio", 60.0, 1800.0, 3),
+    Channel.SMS: ChannelFacts("phone", "twilio", 20.0, 1800.0, 5, _TEXTS),
+    Channel.VOICE: ChannelFacts("phone", "vapi", 60.0, 1800.0, 3, _CALLS),
+    Channel.VOICE_VM: ChannelFacts("phone", "twilio", 60.0, 1800.0, 3, _CALLS),
     Channel.LINKEDIN: ChannelFacts(None, "linkedin", 300.0, 21600.0, 4),
     Channel.LANDING_PAGE: ChannelFacts(None, "landing_page", 30.0, 1800.0, 5),
 }
@@ -62,6 +84,11 @@ def replay_actor_name(channel: Channel) -> str:
 def look_up_actor_name(channel: Channel) -> str:
     """Name the actor that asks a vendor what became of messages of this channel."""
     return f"look_up_{channel.value}"
+
+
+def poll_actor_name(channel: Channel) -> str:
+    """Name the actor that asks vendors what became of messages of this channel that they took."""
+    return f"poll_{channel.value}"
 
 
 RUN_JOB_ACTOR = "run_job"

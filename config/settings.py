@@ -139,6 +139,7 @@ class Settings(_Environment):
     resend_after_absent: Annotated[frozenset[Channel], NoDecode] = Field(
         frozenset(Channel), validation_alias="FLEET_RESEND_AFTER_ABSENT"
     )
+    poll_after_seconds: float | None = Field(None, gt=0, validation_alias="FLEET_POLL_AFTER_SECONDS")
     secret_key: Annotated[SecretStr, AfterValidator(_secret_key)] | None = Field(
         None, validation_alias="FLEET_SECRET_KEY"
     )

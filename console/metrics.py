@@ -75,7 +75,12 @@ class _Figures(Collector):
         )
         for state in ("waiting", "given_up"):
             unapplied.add_metric([state], self._seen.events.get(state, 0))
-        yield unapplied
+        polls = GaugeMetricFamily(
+            "fleet_polls_waiting", "Messages whose vendor will be asked what became of them", labels=["state"]
+        )
+        for state in ("due", "later"):
+            polls.add_metric([state], self._seen.polls.get(state, 0))
+        yield from (unapplied, polls)
         yield CounterMetricFamily(
             "fleet_duplicates", "Messages that two requests were accepted for", value=self._seen.duplicates
         )

@@ -18,6 +18,7 @@ from config.channels import Channel
 from config.database import AWAY, Connection, Pool, repeated, run
 from config.vocabulary import KINDS, Kind
 from outbox import effects, storable
+from outbox.polls import POLLED
 from outbox.queries import load
 
 _SQL = load("events")
@@ -37,6 +38,7 @@ REMAINING = [kind.value for kind, facts in KINDS.items() if facts.remains]
 """The kinds that a delivered message shows, the graver ones first."""
 OURS = "fleet"
 """The provider of events that the fleet itself stores."""
+_KNOWN = {"remaining": REMAINING, "polled": POLLED}
 _PEOPLE = {"days": ANSWER_DAYS, "ours": OURS, "nobody": UUID(int=0)}
 
 
@@ -122,7 +124,7 @@ async def _apply(connection: Connection, ids: Sequence[int]) -> Applied:
         found = await (await connection.execute(_SQL["apply_lock"], {"ids": list(ids)})).fetchall()
         applied: list[int] = []
         for messages in _rounds(found):
-            events = {"ids": list(messages.values()), "message_ids": list(messages), "remaining": REMAINING}
+            events = {"ids": list(messages.values()), "message_ids": list(messages), **_KNOWN}
             told = await (await connection.execute(_SQL["apply"], events)).fetchall()
             applied += [id_ for id_, is_applied in told if is_applied]
         attached = await connection.execute(_SQL["attach"], {"ids": list(ids), **_PEOPLE})

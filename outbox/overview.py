@@ -13,14 +13,14 @@ from psycopg.rows import TupleRow
 from config.catalog import served_channels
 from config.channels import CHANNELS, JOB_TYPES, Channel
 from config.database import Pool, run
+from outbox import polls
+from outbox.presence import PRESENT_SECONDS
 from outbox.queries import load
 from outbox.states import Status
 
 _SQL = load("overview")
 
 COUNT_LIMIT = 100_000
-PRESENT_SECONDS = 20.0
-"""A worker announces itself every five seconds; one that has not for this long is not counted."""
 
 
 @dataclass(slots=True)
@@ -81,6 +81,8 @@ class Overview:
     """Events that are not applied: waiting, given_up."""
     duplicates: int
     """Messages that two requests were accepted for, ever."""
+    polls: dict[str, int] = field(default_factory=dict)
+    """Messages whose vendor will be asked what became of them: due, later."""
 
 
 async def overview(pool: Pool) -> Overview:
@@ -105,6 +107,7 @@ async def overview(pool: Pool) -> Overview:
         attempts={(row[0], row[1]): row[2] for row in await run(pool, _SQL["attempts"])},
         events=dict(await run(pool, _SQL["events"], limit=COUNT_LIMIT)),
         duplicates=(await run(pool, _SQL["duplicates"]))[0][0],
+        polls=await polls.waiting(pool, COUNT_LIMIT),
     )
 
 

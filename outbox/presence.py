@@ -12,6 +12,9 @@ from outbox.queries import load
 
 _SQL = load("presence")
 
+PRESENT_SECONDS = 20.0
+"""A worker announces itself every five seconds; one that has not for this long is not counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Presence:
@@ -43,6 +46,11 @@ async def announce(pool: Pool, presence: Presence, in_flight: int) -> None:
 async def leave(pool: Pool, id_: UUID) -> None:
     """Say that the process ends."""
     await run(pool, _SQL["leave"], id=id_)
+
+
+async def serving(pool: Pool) -> dict[str, int]:
+    """Count the live processes of each queue; a queue that nobody serves is not in it."""
+    return dict(await run(pool, _SQL["serving"], seconds=PRESENT_SECONDS))
 
 
 async def prune(pool: Pool) -> None:

@@ -59,6 +59,8 @@ class Settlement:
     """An event may prove one of its earlier tries while this one is settled."""
     delay_seconds: float = 0.0
     """Where it is scheduled again: after how long."""
+    poll_after_seconds: float | None = None
+    """Where it ends as sent: after how long its vendor is asked what became of it; None where it is not asked."""
     elapsed_seconds: float = 0.0
     """How long the request took."""
     settled_at: float = field(default_factory=time.monotonic)
@@ -159,6 +161,7 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "http_status": settlement.http_status,
         "counted": settlement.counted,
         "delay_seconds": settlement.delay_seconds,
+        "poll_after_seconds": settlement.poll_after_seconds,
         "elapsed_seconds": settlement.elapsed_seconds,
         "age_seconds": time.monotonic() - settlement.settled_at,
     }

@@ -21,6 +21,7 @@ from config.catalog import CATALOG
 from config.channels import Channel
 from config.database import Connection, Pool, repeated, run
 from outbox import storable
+from outbox.polls import POLLED
 from outbox.queries import load
 
 _SQL = load("unknowns")
@@ -198,6 +199,7 @@ async def resolve(
                 "horizon_seconds": patience.horizon_seconds,
                 "again_seconds": patience.grace_seconds,
                 "resend": resend_after_absent,
+                "polled": POLLED,
             }
             return len(await (await connection.execute(_SQL["resolve"], parameters)).fetchall())
 

@@ -25,6 +25,7 @@ from scheduler.job_relay import JobRelay
 from scheduler.lookups import LookUps
 from scheduler.metrics import CampaignMetrics
 from scheduler.pace import Pace
+from scheduler.poller import Poller
 from scheduler.relay import Relay
 from scheduler.rescuer import Rescuer
 from scheduler.waker import Waker
@@ -86,6 +87,7 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
     periodic: tuple[Periodic, ...] = (
         Rescuer(database, broker, settings),
         LookUps(database, broker, settings),
+        Poller(database, broker, settings),
         EventRelay(database, broker, settings),
         Halts(database),
         CampaignMetrics(database),

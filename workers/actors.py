@@ -1,5 +1,5 @@
-"""The Dramatiq side of a sending process: the broker, one actor for each channel, for its replays, for events
-and for jobs.
+"""The Dramatiq side of a sending process: the broker, one actor for each channel, for its replays, look-ups and
+polls, for events and for jobs.
 
 Retries belong to the ledger, so an actor that fails is not tried again: its claim runs out instead. Message arguments
 are ids and tokens, because they are shown wherever a message is.
@@ -29,6 +29,7 @@ from config.channels import (
     Channel,
     actor_name,
     look_up_actor_name,
+    poll_actor_name,
     replay_actor_name,
 )
 from config.database import AWAY
@@ -37,6 +38,7 @@ from config.settings import Settings, VendorSettings
 from outbox.readiness import NotReady
 from workers import fence
 from workers.apply_events import apply_events
+from workers.poll import poll
 from workers.reconcile import look_up
 from workers.replay import replay_batch
 from workers.run_job import run_job
@@ -161,9 +163,13 @@ def _declare_channel(broker: Broker, channel: Channel, opening: Opening) -> None
     async def look(token: str, ids: list[str]) -> None:
         await look_up(opening.runtime, channel, UUID(token), ids)
 
+    async def ask(ids: list[str]) -> None:
+        await poll(opening.runtime, channel, ids)
+
     _declare(broker, actor_name(channel), channel.value, send)
     _declare(broker, replay_actor_name(channel), channel.value, replay)
     _declare(broker, look_up_actor_name(channel), channel.value, look)
+    _declare(broker, poll_actor_name(channel), channel.value, ask)
 
 
 def _declare(broker: Broker, name: str, queue: str, work: Callable[..., Awaitable[None]]) -> None:

@@ -38,6 +38,8 @@ class Flight:
     policy: Policy
     tainted: bool = False
     """A request under this key ended unknown before: this one is a replay."""
+    poll_after_seconds: float | None = None
+    """After how long the vendor is asked what became of a message that it took; None where it is not asked."""
     probe: bool = False
     """It finds out whether the account's vendor works again."""
 
@@ -69,6 +71,7 @@ def settlement(flight: Flight, message: Sending, outcome: Outcome, elapsed_secon
         tried_before=message.tried_before,
         http_status=outcome.http_status,
         elapsed_seconds=elapsed_seconds,
+        poll_after_seconds=flight.poll_after_seconds,
         recipient_stopped=isinstance(outcome, Stopped),
         **_decision(flight, message.counted, outcome),
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from admission.accounts import HALT_SECONDS
 from config import log
 from config.channels import Channel
-from outbox import batches
+from outbox import batches, polls
 from outbox.retry import Policy
 from providers.base import Account, Halted
 from workers.compose import restored
@@ -63,7 +63,11 @@ async def _launch(runtime: Runtime, channel: Channel, send_key: UUID, found: bat
         UUID(id_): Sending(UUID(id_), None, sender, counted=0, tried_before=True)
         for id_, sender in found.senders.items()
     }
-    flight = Flight(send_key, lease, account, Policy.of(channel, runtime.settings), tainted=True, probe=verdict.probe)
+    policy, wait = (
+        Policy.of(channel, runtime.settings),
+        polls.first_look_seconds(found.provider, channel, runtime.settings),
+    )
+    flight = Flight(send_key, lease, account, policy, tainted=True, probe=verdict.probe, poll_after_seconds=wait)
     runtime.sender.launch(LiveBatch(flight, provider, [request], members, replays=found.replays))
     return True
 

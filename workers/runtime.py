@@ -14,6 +14,7 @@ from admission.accounts import Accounts
 from admission.breaker import Breaker
 from admission.unsubscribe import Links
 from config import log, version
+from config.channels import Channel
 from config.clock import boottime
 from config.database import AWAY, Pool, pool
 from config.servers import Addresses
@@ -58,6 +59,8 @@ class Runtime:
     gate: Gate
     looking: asyncio.Lock
     """Held while vendors are asked about attempts of which nobody knows the outcome."""
+    polling: set[Channel]
+    """Channels of which vendors are being asked what became of messages."""
     loops: list[asyncio.Task[None]]
 
     @property
@@ -127,6 +130,7 @@ async def open_runtime(
         Links(settings.public_url, settings.secret_keys),
         Gate(),
         asyncio.Lock(),
+        set(),
         [],
     )
     loops = {

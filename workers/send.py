@@ -13,7 +13,7 @@ from config import log
 from config.channels import CHANNELS, Channel
 from config.database import AWAY
 from config.failpoints import passing
-from outbox import bundles, claims, starts
+from outbox import bundles, claims, polls, starts
 from outbox.retry import Policy
 from providers.base import Later, SendError
 from workers.admit import Waiting, admit
@@ -131,7 +131,14 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
     policy = Policy.of(channel, runtime.settings)
     for composed in composition.composed:
         group = composed.group
-        flight = Flight(group.send_key, lease.of_batch(), group.account, policy, probe=group.probe)
+        flight = Flight(
+            group.send_key,
+            lease.of_batch(),
+            group.account,
+            policy,
+            probe=group.probe,
+            poll_after_seconds=polls.first_look_seconds(group.account.provider, channel, runtime.settings),
+        )
         runtime.sender.launch(_live(runtime, flight, composed))
     return sum(len(composed.requests) for composed in composition.composed)
 

@@ -3,7 +3,7 @@
 
 DO $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'public.channel_outbox'::regclass AND attname = 'attempts_forgiven') THEN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'public.channel_outbox'::regclass AND attname = 'poll_at') THEN
         ALTER TABLE public.channel_outbox
             ADD COLUMN IF NOT EXISTS campaign_id uuid,
             ADD COLUMN IF NOT EXISTS asset_id uuid,
@@ -21,6 +21,7 @@ BEGIN
             ADD COLUMN IF NOT EXISTS error_code text,
             ADD COLUMN IF NOT EXISTS error_message text,
             ADD COLUMN IF NOT EXISTS finalized_at timestamptz,
+            ADD COLUMN IF NOT EXISTS poll_at timestamptz,
             ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now();
     END IF;
 END
@@ -46,4 +47,5 @@ COMMENT ON COLUMN public.channel_outbox.priority IS 'above 0 urgent, 0 normal, b
 COMMENT ON COLUMN public.channel_outbox.attempts IS 'requests made for this message so far';
 COMMENT ON COLUMN public.channel_outbox.attempts_forgiven IS 'requests made before support last scheduled it again; they do not count against its budget';
 COMMENT ON COLUMN public.channel_outbox.crashes IS 'claims that ran out in the hands of a worker, before anything was sent; at three it has failed';
+COMMENT ON COLUMN public.channel_outbox.poll_at IS 'while it is sent: when its vendor is asked next what became of it; null where it is not asked, or no more';
 COMMENT ON COLUMN public.channel_outbox.send_key IS 'of its latest batch: the key that the vendor was handed';

@@ -7,6 +7,10 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_due ON public.channel_outbo
     (coalesce(scheduled_at, created_at))
 ) WHERE status = 'scheduled';
 
+-- The poller: per channel, what a vendor took and may never tell the end of by itself. Nothing else has an entry here.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_poll ON public.channel_outbox (channel, poll_at)
+WHERE status = 'sent' AND poll_at IS NOT NULL;
+
 -- Lists, newest first; what does not say when it was made is the oldest.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_created ON public.channel_outbox (
     (coalesce(created_at, '-infinity'::timestamptz)), id

@@ -18,10 +18,10 @@ BEGIN
             RETURN OLD;
         END IF;
     ELSIF (NEW.id, NEW.attempts, NEW.attempts_forgiven, NEW.crashes, NEW.lease_token, NEW.lease_expires_at, NEW.send_key,
-           NEW.sender, NEW.provider_message_id, NEW.error_class, NEW.finalized_at)
+           NEW.sender, NEW.provider_message_id, NEW.error_class, NEW.finalized_at, NEW.poll_at)
           IS DISTINCT FROM
           (OLD.id, OLD.attempts, OLD.attempts_forgiven, OLD.crashes, OLD.lease_token, OLD.lease_expires_at, OLD.send_key,
-           OLD.sender, OLD.provider_message_id, OLD.error_class, OLD.finalized_at) THEN
+           OLD.sender, OLD.provider_message_id, OLD.error_class, OLD.finalized_at, OLD.poll_at) THEN
         RAISE EXCEPTION 'message %: only the fleet writes the columns of its ledger', OLD.id USING ERRCODE = '42501';
     ELSIF (NEW.workspace_id, NEW.tenant_id, NEW.channel, NEW.provider, NEW.recipient_id, NEW.recipient_email,
            NEW.recipient_phone, NEW.payload, NEW.status, NEW.scheduled_at, NEW.sent_at, NEW.provider_response,

@@ -62,7 +62,7 @@ BEGIN
             AND (attempts, attempts_forgiven, crashes) = (0, 0, 0)
             AND coalesce(lease_token, send_key) IS NULL
             AND coalesce(sender, provider_message_id, error_class) IS NULL
-            AND coalesce(lease_expires_at, finalized_at) IS NULL
+            AND coalesce(lease_expires_at, finalized_at, poll_at) IS NULL
         $check$),
         ('fleet_own_update', 'public.channel_outbox'::regclass, 'FOR UPDATE', $check$
             tenant_id IS NULL OR fleet.user_has_tenant_access(tenant_id)

@@ -30,7 +30,7 @@ ADDED: dict[str, Columns] = {
         "campaign_id": _UUID, "asset_id": _UUID, "priority": _INTEGER, "expires_at": _TIME, "attempts": _INTEGER,
         "attempts_forgiven": _INTEGER, "crashes": _INTEGER, "lease_token": _UUID, "lease_expires_at": _TIME,
         "send_key": _UUID, "sender": TEXT, "provider_message_id": TEXT, "error_class": TEXT, "error_code": TEXT,
-        "error_message": TEXT, "finalized_at": _TIME, "updated_at": _TIME,
+        "error_message": TEXT, "finalized_at": _TIME, "poll_at": _TIME, "updated_at": _TIME,
     },
     "job_queue": {
         "unique_key": TEXT, "max_attempts": _INTEGER, "expires_at": _TIME, "lease_token": _UUID,
@@ -147,6 +147,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
 EMPTIED: dict[str, tuple[str, ...]] = {
     "channel_outbox": (
         "lease_token", "lease_expires_at", "expires_at", "error_class", "error_code", "error_message", "finalized_at",
+        "poll_at",
     ),
     "job_queue": ("lease_token", "lease_expires_at", "error_message", "completed_at"),
 }  # fmt: skip

@@ -72,7 +72,8 @@ FOR UPDATE OF o
 -- A person who tried a message again has forgiven what was known until then: only news moves it. An attempt whose
 -- acceptance is news is proven even while its message is sending under another: its settlement looks for that.
 WITH told AS MATERIALIZED (
-    SELECT e.id, e.proves, coalesce(e.provider_message_id, a.provider_message_id) AS provider_message_id, e.code, e.reason, e.body, o.id AS message_id, o.status, o.error_class,
+    SELECT e.id, e.provider, e.proves, coalesce(e.provider_message_id, a.provider_message_id) AS provider_message_id, e.code,
+        e.reason, e.body, o.id AS message_id, o.status, o.error_class,
         o.error_code AS flag, o.channel::text AS channel, coalesce(o.workspace_id, o.tenant_id) AS workspace_id,
         o.campaign_id, a.number, a.attempt_id, a.address, a.is_news, a.id_is_free,
         a.is_news OR a.number > o.attempts_forgiven AS counts,
@@ -159,6 +160,9 @@ moved AS (
         lease_token = NULL,
         lease_expires_at = NULL,
         finalized_at = CASE WHEN j.becomes IS NULL THEN o.finalized_at WHEN j.becomes <> 'sent' THEN fleet.now() END,
+        poll_at = CASE
+            WHEN j.becomes IS NULL THEN o.poll_at WHEN j.becomes = 'sent' AND j.provider = ANY (%(polled)s::text[]) THEN fleet.now()
+        END,
         updated_at = fleet.now()
     FROM judged j
     LEFT JOIN noted n USING (message_id)

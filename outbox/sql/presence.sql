@@ -8,6 +8,12 @@ ON CONFLICT (id) DO UPDATE SET in_flight = excluded.in_flight, seen_at = exclude
 -- name: leave
 DELETE FROM fleet.workers w WHERE w.id = %(id)s
 
+-- name: serving
+SELECT unnest(w.queues) AS queue, count(*)
+FROM fleet.workers w
+WHERE w.seen_at > fleet.now() - make_interval(secs => %(seconds)s)
+GROUP BY queue
+
 -- name: prune
 -- Rows of processes that ended without saying so.
 DELETE FROM fleet.workers w WHERE w.seen_at < fleet.now() - interval '1 hour'

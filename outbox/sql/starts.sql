@@ -223,7 +223,7 @@ WITH answers AS MATERIALIZED (
         id uuid, send_key uuid, lease uuid, status text, delay_seconds float8, response jsonb, provider_message_id text,
         error_class text, error_code text, error_message text, outcome text, counted boolean, http_status integer,
         provider text, account text, account_tenant_id uuid, address text, sender text, elapsed_seconds float8,
-        age_seconds float8
+        age_seconds float8, poll_after_seconds float8
     )
 ),
 held AS MATERIALIZED (
@@ -272,6 +272,7 @@ settled AS (
         error_code = CASE WHEN j.is_duplicate THEN 'duplicate' WHEN j.speaks THEN a.error_code END,
         error_message = CASE WHEN j.is_duplicate THEN 'two requests for it were accepted' WHEN j.speaks THEN a.error_message END,
         finalized_at = CASE j.status WHEN 'failed' THEN fleet.now() END,
+        poll_at = CASE j.status WHEN 'sent' THEN fleet.now() + make_interval(secs => a.poll_after_seconds) END,
         updated_at = fleet.now()
     FROM judged j
     JOIN answers a ON a.id = j.id

@@ -93,7 +93,7 @@ WITH verdicts AS MATERIALIZED (
     )
 ),
 judged AS MATERIALIZED (
-    SELECT v.*, u.message_id, u.send_key, o.attempts AS number,
+    SELECT v.*, u.message_id, u.send_key, u.provider, o.attempts AS number,
         v.verdict = 'absent' AND u.looks + 1 >= %(looks)s
             AND fleet.now() >= u.ended_at + make_interval(secs => %(horizon_seconds)s)
             AND NOT EXISTS (SELECT FROM fleet.events e WHERE e.attempt_id = u.attempt_id AND e.applied_at IS NULL)
@@ -133,6 +133,7 @@ moved AS (
             ELSE 'the vendor has no trace of its last attempt'
         END,
         finalized_at = CASE e.status WHEN 'failed' THEN fleet.now() END,
+        poll_at = CASE WHEN e.status = 'sent' AND e.provider = ANY (%(polled)s::text[]) THEN fleet.now() END,
         updated_at = fleet.now()
     FROM ended e
     WHERE o.id = e.message_id AND o.status = 'unknown' AND o.send_key = e.send_key

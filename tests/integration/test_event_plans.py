@@ -7,7 +7,7 @@ import orjson
 import psycopg
 import pytest
 
-from outbox import events
+from outbox import events, polls
 from outbox.queries import load
 from tests.integration.test_index_plans import nodes
 
@@ -83,6 +83,7 @@ def test_an_events_way_reads_what_it_takes(full: psycopg.Connection, name: str) 
         "tries": 9,
         "cap_seconds": 60,
         "remaining": events.REMAINING,
+        "polled": polls.POLLED,
     }
     tables, pages = scanned(full, _EVENTS[name], {"ids": ids, "message_ids": message_ids, **limits})
     assert not tables & {"events", "attempts", "channel_outbox"}

@@ -73,6 +73,7 @@ LEDGER = {
     "provider_message_id": "'SM1'",
     "error_class": "'rejected'",
     "finalized_at": "now()",
+    "poll_at": "now()",
 }
 
 

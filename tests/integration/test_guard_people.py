@@ -103,6 +103,7 @@ def test_nobody_hands_a_message_to_a_strangers_tenant(database: Database, tenant
         ("provider_message_id", "SM1", False),
         ("error_class", "rejected", False),
         ("finalized_at", "today", False),
+        ("poll_at", "today", False),
         ("priority", 1, True),
         ("campaign_id", uuid4(), True),
     ],

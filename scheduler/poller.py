@@ -1,0 +1,68 @@
+"""The poller: hands messages that stay `sent` to the workers when it is time to ask their vendor what became of them.
+
+Owns when and how many; refuses to ask. A bundle that Redis loses costs its messages one interval.
+"""
+
+import asyncio
+
+import redis
+
+from config import log
+from config.broker import Broker
+from config.catalog import BUNDLE_SIZE_LIMIT, polled_channels
+from config.channels import Channel, poll_actor_name
+from config.database import Pool
+from config.settings import Settings
+from outbox import polls, presence
+
+WINDOW = 400
+"""Bundles of a queue, whatever they are for, beyond which no look is added: its workers do not keep up."""
+RETRY_SECONDS = 2.0
+
+_log = log.get(__name__)
+
+
+class Poller:
+    """One pass gives each worker that serves a channel one bundle, which is what it asks in about a second.
+
+    Looks wait behind what is sent, and never take more of a worker than that; without one they wait in the ledger.
+    """
+
+    def __init__(self, pool: Pool, broker: Broker, settings: Settings) -> None:
+        self._pool = pool
+        self._broker = broker
+        self._patience = {channel: polls.patience_seconds(channel, settings) for channel in polled_channels()}
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often to look: soon after the shortest patience is over, and no faster than workers ask."""
+        return min(1.0, max(0.1, min(self._patience.values()) / 10))
+
+    async def run_once(self) -> int:
+        """Claim and enqueue what is due; return how many messages."""
+        try:
+            waiting = await asyncio.to_thread(self._broker.lengths, [channel.value for channel in self._patience])
+        except redis.RedisError:
+            return 0
+        serving = await presence.serving(self._pool)
+        total = 0
+        for channel in self._patience:
+            bundles = min(serving.get(channel.value, 0), WINDOW - waiting[channel.value])
+            total += await self._hand_over(channel, bundles) if bundles > 0 else 0
+        return total
+
+    async def _hand_over(self, channel: Channel, bundles: int) -> int:
+        limit = bundles * BUNDLE_SIZE_LIMIT
+        ids = await polls.claim(self._pool, channel, patience_seconds=self._patience[channel], limit=limit)
+        if not ids:
+            return 0
+        starts = range(0, len(ids), BUNDLE_SIZE_LIMIT)
+        bundled = [ids[start : start + BUNDLE_SIZE_LIMIT] for start in starts]
+        messages = [(channel.value, poll_actor_name(channel), (bundle,)) for bundle in bundled]
+        try:
+            await asyncio.to_thread(self._broker.enqueue_all, messages)
+        except redis.RedisError as error:
+            await polls.release(self._pool, ids, delay_seconds=RETRY_SECONDS)
+            _log.warning("polls_released", messages=len(ids), error=type(error).__name__)
+            return 0
+        return len(ids)
