@@ -154,7 +154,8 @@ def test_the_token_of_a_call_proves_callbacks_of_that_call_alone() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["authorization", "x-vapi-secret", "x-signature", "x-timestamp"]), st.text(max_size=20)
+        st.sampled_from(["authorization", "x-vapi-secret", "x-signature", "x-timestamp"]),
+        st.text("Bearo 17-é\udcff", max_size=20),
     ),
     st.binary(max_size=50),
 )
