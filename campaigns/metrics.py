@@ -140,13 +140,12 @@ def _recomputing(id_: UUID, workspace_id: UUID | None) -> Callable[[Connection],
 
 async def _write(connection: Connection, ids: Sequence[UUID], workspace_id: UUID | None) -> dict[UUID, int]:
     """Count and write the figures of campaigns that this transaction has locked; return how many rows each took."""
-    parameters = {
-        "campaign_ids": list(ids),
-        "row_ids": [row_id(id_) for id_ in ids],
-        "workspace_id": workspace_id,
-        **_COUNTED,
-    }
-    return dict(await (await connection.execute(_SQL["write"], parameters)).fetchall())
+    return dict(await (await connection.execute(_SQL["write"], asked(ids, workspace_id))).fetchall())
+
+
+def asked(ids: Sequence[UUID], workspace_id: UUID | None = None) -> dict[str, Any]:
+    """Return what a count is told: which campaigns, and which kinds of event count as what."""
+    return {"campaign_ids": list(ids), "row_ids": list(map(row_id, ids)), "workspace_id": workspace_id, **_COUNTED}
 
 
 def row_id(campaign_id: UUID) -> UUID:

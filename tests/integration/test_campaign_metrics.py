@@ -51,7 +51,7 @@ def add(owner: psycopg.Connection, table: str, **columns: Any) -> UUID:
 
 
 def workspace(owner: psycopg.Connection) -> UUID:
-    return add(owner, "workspaces", name="w", slug=str(uuid4()), owner_id=uuid4())
+    return add(owner, "workspaces", name="w", slug=str(uuid4()))
 
 
 def campaign(owner: psycopg.Connection, workspace_id: UUID | None = None) -> UUID:
