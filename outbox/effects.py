@@ -19,7 +19,7 @@ SOFT_WINDOW_DAYS = 14
 SOFT_REST_DAYS = 30
 """From the last of them. Our own figures: vendors call a bounce soft that may pass within hours or weeks."""
 
-_PARAMETERS: Mapping[str, Any] = {
+PARAMETERS: Mapping[str, Any] = {
     "suppressing": orjson.dumps(
         [{"kind": kind, "reason": facts.suppresses} for kind, facts in KINDS.items() if facts.suppresses]
     ).decode(),
@@ -32,11 +32,12 @@ _PARAMETERS: Mapping[str, Any] = {
     "rest_days": SOFT_REST_DAYS,
 }
 
-EFFECTS = tuple(load("effects").values())
+_EFFECTS = load("effects")
+NAMES = tuple(_EFFECTS)
 """In the order in which they lock; what is suppressed and released ends as the later of the two says."""
 
 
 async def take(connection: Connection, event_ids: Sequence[int]) -> None:
     """Let events take effect that this transaction has applied."""
-    for statement in EFFECTS:
-        await connection.execute(statement, {**_PARAMETERS, "ids": list(event_ids)})
+    for name in NAMES:
+        await connection.execute(_EFFECTS[name], {**PARAMETERS, "ids": list(event_ids)})
