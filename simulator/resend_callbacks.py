@@ -89,7 +89,7 @@ def tell(simulation: Simulation, accepted: Accepted) -> None:
         after_seconds = simulation.options.settle_seconds * number / max(1, len(story) - 1)
         about: dict[str, Any] = {"vendor": "resend", "kind": kind, "about": accepted.about, "send_id": accepted.id}
         if kind == ONE_CLICK:
-            url = one_click_url(accepted.resource["headers"]) or ""
+            url = one_click_url(accepted.marks["headers"]) or ""
             simulation.callbacks.tell(OneClick(url=url, **about), after_seconds)
         elif hook is not None:
             payload = partial(event, accepted, kind, created, created + after_seconds)
@@ -104,7 +104,7 @@ def of_hook(hook: Hook, payload: Callable[[], dict[str, Any]], **about: Any) -> 
 def event(accepted: Accepted, kind: str, created: float, occurred: float) -> dict[str, Any]:
     """Return what an event says, of a mail that was created and of something that occurred then (Unix time)."""
     resource, tags = accepted.resource, accepted.marks["tags"]
-    headers = [{"name": name, "value": value} for name, value in resource.get("headers", {}).items()]
+    headers = [{"name": name, "value": value} for name, value in accepted.marks.get("headers", {}).items()]
     data = {
         "email_id": accepted.id,
         "created_at": iso(created),

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,14 +37,36 @@ class Scene:
 
     def accepted(self) -> list[dict[str, Any]]:
         """Everything that the simulator accepted."""
-        with urllib.request.urlopen(f"{self.vendor_url}/stats/accepted", timeout=60) as answer:
+        return self._lines("accepted")
+
+    def truth(self) -> list[dict[str, Any]]:
+        """What really became of it, and what the fleet was told of it."""
+        return self._lines("truth")
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{self.vendor_url}/stats/{name}", timeout=60) as answer:
             return [json.loads(line) for line in answer if line.strip()]
 
     def fault(self, **order: Any) -> None:
         """Order a fault."""
-        urllib.request.urlopen(
-            urllib.request.Request(f"{self.vendor_url}/faults", data=json.dumps(order).encode()), timeout=10
-        ).close()
+        self._tell("faults", order)
+
+    def call_back(self, **order: Any) -> None:
+        """Order callbacks."""
+        self._tell("callbacks", order)
+
+    def hook(self, **hook: Any) -> None:
+        """Register where a vendor calls back."""
+        self._tell("hooks", hook)
+
+    def _tell(self, door: str, order: dict[str, Any]) -> None:
+        request = urllib.request.Request(f"{self.vendor_url}/{door}", data=json.dumps(order).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def callbacks(self) -> Any:
+        """The callbacks that were ordered, how many of them wait, and what became of the others."""
+        with urllib.request.urlopen(f"{self.vendor_url}/callbacks", timeout=60) as answer:
+            return json.load(answer)
 
     def statuses(self) -> dict[str, int]:
         """How many messages are in each status."""
@@ -95,6 +118,26 @@ def at_work(scene: Scene, *queues: str) -> None:
     scene.fleet.start("scheduler", "scheduler")
     scene.fleet.start("worker", "workers", *queues)
     until(lambda: scene.child() is not None)
+
+
+def reachable(scene: Scene, **variables: str) -> str:
+    """Start a web process that vendors reach, with these variables for all processes to come; return its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    scene.fleet.environment |= {"FLEET_PUBLIC_URL": url, **variables}
+    scene.fleet.start("web", "uvicorn", "console.web:app", "--port", str(port), "--log-level", "error")
+    until(lambda: _answers(f"{url}/livez"))
+    return url
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def ended_with(process: Any, patience_seconds: float = 30) -> int:

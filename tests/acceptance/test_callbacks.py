@@ -1,15 +1,10 @@
 """Twilio takes messages and drops every answer: its callbacks alone tell what became of them."""
 
-import json
-import socket
-import urllib.request
-from typing import Any
-
 import pytest
 
 from benchmarks.load import insert
 from benchmarks.running import until
-from tests.acceptance.conftest import Scene, at_work
+from tests.acceptance.conftest import Scene, at_work, reachable
 
 MESSAGES = 50
 
@@ -17,35 +12,13 @@ MESSAGES = 50
 @pytest.fixture
 def reached(scene: Scene) -> Scene:
     """The scene with a web process that the vendor reaches; look-ups come too late to help."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    scene.fleet.environment |= {
-        "FLEET_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "FLEET_RECONCILE_GRACE_SECONDS": "3600",
-        "FLEET_RECONCILE_HORIZON_SECONDS": "36000",
-    }
-    scene.fleet.start("web", "uvicorn", "console.web:app", "--port", str(port), "--log-level", "error")
-    until(lambda: _answers(f"http://127.0.0.1:{port}/livez"))
+    reachable(scene, FLEET_RECONCILE_GRACE_SECONDS="3600", FLEET_RECONCILE_HORIZON_SECONDS="36000")
     return scene
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _order(scene: Scene, **order: Any) -> None:
-    request = urllib.request.Request(f"{scene.vendor_url}/callbacks", data=json.dumps(order).encode())
-    urllib.request.urlopen(request, timeout=10).close()
 
 
 def test_every_answer_is_lost_and_every_message_arrives_once(reached: Scene) -> None:
     scene = reached
-    _order(scene, doubled=0.3, delay_seconds=0.2)
+    scene.call_back(doubled=0.3, delay_seconds=0.2)
     scene.fault(vendor="twilio", kind="accept_then_drop", count=MESSAGES)
     at_work(scene, "sms", "events")
 
