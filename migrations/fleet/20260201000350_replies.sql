@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS fleet.replies (
     event_id bigint PRIMARY KEY,
     workspace_id uuid NOT NULL,           -- or the tenant, where a message has no workspace
     channel text,
-    address text,                         -- who wrote, normalised, in lower case
+    address text,                         -- who wrote, normalised
     message_id uuid,                      -- what it answers; null where it answers nothing of ours
     campaign_id uuid,
     lead_id uuid,

@@ -7,7 +7,7 @@
 -- last ten digits, because a message's own may be spelled in any way. It waits for starts that hold a row, and then
 -- leaves it to them. No row: nothing of a sequence waits.
 WITH replied AS MATERIALIZED (
-    SELECT DISTINCT e.workspace_id, e.campaign_id, o.recipient_id, e.address,
+    SELECT DISTINCT e.workspace_id, e.campaign_id, o.recipient_id, lower(e.address) AS address,
         CASE WHEN e.address NOT LIKE '%%@%%' THEN nullif(right(regexp_replace(e.address, '\D', '', 'g'), 10), '') END AS digits
     FROM fleet.events e
     LEFT JOIN public.channel_outbox o ON o.id = e.message_id
