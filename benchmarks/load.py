@@ -28,6 +28,6 @@ _ROWS = {
 
 
 def insert(database: "psycopg.Connection[Any]", channel: str, count: int, run: str, first: int = 1) -> None:
-    """Insert `count` messages of ten workspaces that are due now, to as many recipients, the `first` and those after."""
+    """Insert `count` messages of ten workspaces that are due now, to as many recipients from the `first` on."""
     statement = f"INSERT INTO channel_outbox ({_COLUMNS}) {_ROWS[channel]}".encode()
     database.execute(statement, {"run": run, "count": count, "first": first})
