@@ -2,8 +2,9 @@
 -- the first locks the messages, so that the second sees everything that a settlement has committed.
 
 -- name: store
--- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. In one order, so
--- that two who store the same events wait for each other in turn.
+-- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. In the
+-- order in which they came: of two that have one moment the later has the higher id. Two who store the same events at
+-- once, in another order, may lose a conflict, and try again.
 INSERT INTO fleet.events (
     provider, tenant_id, event_id, kind, proves, provider_message_id, message_id, attempt_id, channel, address,
     our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
@@ -16,7 +17,6 @@ FROM json_to_recordset(%(rows)s) AS n (
     attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
     occurred_at timestamptz, workspace_id uuid
 )
-ORDER BY n.provider, n.tenant_id, n.event_id
 ON CONFLICT (provider, tenant_id, event_id) DO NOTHING
 RETURNING id, set_config('synchronous_commit', 'on', true)
 
