@@ -21,6 +21,8 @@ CACHE_SECONDS = 5.0
 """How long a changed key may go unnoticed; a busy worker would otherwise read the settings for every bundle."""
 HALT_SECONDS = 120.0
 """After this, a bundle of the account finds out whether it works again."""
+_NO_CREDENTIALS = ""
+"""In the place of a fingerprint: whatever credentials the tenant sets are others."""
 
 Resolved = Account | Halted
 
@@ -90,8 +92,18 @@ class Accounts:
         rows = await ledger.settings_of(self._pool, provider, tenants)
         halts = await ledger.halts_of(self._pool, provider, [*tenants, PROVIDER_WIDE])
         own = {tenant: self._own(provider, row) for tenant, row in rows.items()}
+        await self._halt_unusable(provider, own, halts)
         shared = self._shared(provider)
         return {tenant: _unless_halted(own.get(tenant, shared), halts) for tenant in tenants}
+
+    async def _halt_unusable(
+        self, provider: str, own: Mapping[UUID, Resolved], halts: Mapping[UUID, ledger.Halt]
+    ) -> None:
+        """Have the ledger hold what is due of tenants whose settings cannot be used, as if their vendor had refused."""
+        for tenant, why in own.items():
+            if isinstance(why, Halted) and tenant not in halts:
+                whose = (tenant, provider, _NO_CREDENTIALS)
+                await ledger.halt(self._pool, whose, code=why.code, reason=why.reason, seconds=HALT_SECONDS)
 
     def _shared(self, provider: str) -> Resolved:
         try:

@@ -1,6 +1,7 @@
 """What a tenant whose key was revoked costs the others: their messages a second with and without it, in pairs.
 
-One of ten tenants of equal size. The simulator plays Resend, because the stand-in knows no keys.
+Once as one of ten tenants of equal size, once as large as all others together. The simulator plays Resend, because the
+stand-in knows no keys.
 """
 
 import time
@@ -40,8 +41,8 @@ class Pair:
         return self.beside / self.alone
 
 
-def measure(rows: int, pairs: int) -> list[Pair]:
-    """Measure `pairs` times `rows` messages of the nine others, without and with those of the revoked tenant."""
+def measure(rows: int, pairs: int, share: float) -> list[Pair]:
+    """Measure `pairs` times `rows` messages of others, without and with `share` times as many of the revoked tenant."""
     found = []
     with servers() as used, module("simulator", "--port", "0", "--latency-ms", str(LATENCY_MILLISECONDS)) as vendor:
         measured = fleet(used.database_url, used.redis_url, vendor)
@@ -50,24 +51,25 @@ def measure(rows: int, pairs: int) -> list[Pair]:
         for number in range(pairs):
             # Which goes first alternates, so that what drifts in a run is nobody's advantage.
             order = (False, True) if number % 2 == 0 else (True, False)
-            figures = {beside: _throughput(measured, rows, beside) for beside in order}
+            figures = {beside: _throughput(measured, rows, int(rows * share) if beside else 0) for beside in order}
             found.append(Pair(figures[False], figures[True]))
             print(f"pair {number + 1}: alone {figures[False]:.0f}/s, beside {figures[True]:.0f}/s", flush=True)
     return found
 
 
-def report(pairs: list[Pair]) -> None:
+def report(pairs: list[Pair], share: float) -> None:
     """Print the median."""
-    print(f"beside a revoked key the other tenants keep {median(pair.kept for pair in pairs):.2f} (target 0.9)")
+    kept = median(pair.kept for pair in pairs)
+    print(f"beside a revoked key with {share:.2f} times their messages the others keep {kept:.2f} (target 0.9)")
 
 
-def _throughput(measured: Fleet, rows: int, beside: bool) -> float:
+def _throughput(measured: Fleet, rows: int, revoked: int) -> float:
     """The clock runs from the commit of all messages to the last of the others'."""
     with running(measured, UNITS), measured.connect() as database:
         database.execute("TRUNCATE channel_outbox, fleet.attempts, fleet.accounts")
         with database.transaction():
-            if beside:
-                _insert_revoked(database, rows // 9)
+            if revoked:
+                _insert_revoked(database, revoked)
             insert(database, "email", rows, uuid4().hex)
             database.execute("ANALYZE channel_outbox")
         began = time.monotonic()

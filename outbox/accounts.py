@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from config.channels import CHANNELS, Channel
 from config.database import Pool, run
 from outbox import storable
 from outbox.queries import load
@@ -67,3 +68,20 @@ async def halt(pool: Pool, account: tuple[UUID, str, str], *, code: str, reason:
         reason=storable.text(reason),
         seconds=seconds,
     )
+
+
+async def is_any_halted(pool: Pool) -> bool:
+    """Tell whether an account of a tenant's own is halted now."""
+    found: bool = (await run(pool, _SQL["is_halted"], nobody=UUID(int=0)))[0][0]
+    return found
+
+
+async def put_off(pool: Pool, channel: Channel, *, spread_seconds: float, limit: int) -> int:
+    """Put off what is due of tenants whose own account is halted, until the halt is over; return how many messages.
+
+    scheduled → scheduled, later, with the halt's reason. At most `limit` of each band of priority; they come back
+    spread over `spread_seconds`.
+    """
+    default = CHANNELS[channel].default_provider
+    given = {"channel": channel.value, "provider": default, "spread_seconds": spread_seconds, "limit": limit}
+    return len(await run(pool, _SQL["put_off"], **given))

@@ -20,6 +20,7 @@ from config.settings import Settings, SettingsError, load
 from outbox.readiness import NotReady, wait_until_ready
 from scheduler.absence import Absence
 from scheduler.events import EventRelay
+from scheduler.halts import Halts
 from scheduler.job_relay import JobRelay
 from scheduler.lookups import LookUps
 from scheduler.pace import Pace
@@ -85,6 +86,7 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         Rescuer(database, broker, settings),
         LookUps(database, broker, settings),
         EventRelay(database, broker, settings),
+        Halts(database),
     )
     try:
         async with asyncio.TaskGroup() as loops:

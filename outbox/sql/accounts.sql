@@ -80,3 +80,37 @@ SET halted_at = CASE WHEN a.halted_until > fleet.now() THEN a.halted_at ELSE exc
     halted_reason = excluded.halted_reason,
     halted_fingerprint = excluded.halted_fingerprint
 RETURNING a.tenant_id
+
+-- name: is_halted
+-- Is any tenant's own account halted?
+SELECT EXISTS (SELECT FROM fleet.accounts a WHERE a.halted_until > fleet.now() AND a.tenant_id <> %(nobody)s)
+
+-- name: put_off
+-- scheduled -> scheduled, until the halt is over, with its reason: what is due on one channel of tenants whose own account
+-- is halted, many at once, so that it costs the others neither a claim nor a place in a bundle. They come back spread.
+-- No row: nothing is due of them.
+WITH held AS MATERIALIZED (
+    SELECT o.id, o.halted_until, o.halted_code, o.halted_reason
+    FROM (VALUES (0), (1), (2)) AS bands (band)
+    CROSS JOIN LATERAL (
+        SELECT o.id, a.halted_until, a.halted_code, a.halted_reason
+        FROM public.channel_outbox o
+        JOIN fleet.accounts a
+            ON a.tenant_id = coalesce(o.tenant_id, o.workspace_id) AND a.provider = coalesce(o.provider::text, %(provider)s)
+        WHERE o.status = 'scheduled'
+          AND o.channel = %(channel)s
+          AND CASE WHEN o.priority > 0 THEN 0 WHEN o.priority < 0 THEN 2 ELSE 1 END = bands.band
+          AND coalesce(o.scheduled_at, o.created_at) <= fleet.now()
+          AND a.halted_until > fleet.now()
+        LIMIT %(limit)s
+        FOR UPDATE OF o SKIP LOCKED
+    ) AS o
+)
+UPDATE public.channel_outbox o
+SET scheduled_at = h.halted_until + make_interval(secs => random() * %(spread_seconds)s),
+    error_code = h.halted_code,
+    error_message = h.halted_reason,
+    updated_at = fleet.now()
+FROM held h
+WHERE o.id = h.id AND o.status = 'scheduled'
+RETURNING o.id

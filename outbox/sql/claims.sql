@@ -8,7 +8,8 @@
 -- The channel is compared before it is used as text: so it takes the column's own type, which may be an enum, and the
 -- comparison keeps its index.
 -- Pauses of everything and of the channel are asked first, because they end a range before any row is read; the rest is
--- asked of each row in the words of a start, so that nothing is claimed that the start would put back.
+-- asked of each row in the words of a start, so that nothing is claimed that the start would put back. So is a halt of a
+-- tenant's own account, which the worker would put back.
 -- The first claim fixes the message's end by its channel's late policy, so that retries and put-offs do not move it.
 -- Second column: whether it has a bundle of its own, because a worker crashed over it.
 WITH due AS MATERIALIZED (
@@ -33,6 +34,12 @@ WITH due AS MATERIALIZED (
               WHERE p.scope_key = ANY (fleet.scope_keys(o.channel::text, coalesce(o.provider::text, %(provider)s), coalesce(o.workspace_id, o.tenant_id), o.campaign_id))
                 AND (p.until IS NULL OR p.until > fleet.now())
                 AND (p.due_before IS NULL OR coalesce(o.scheduled_at, o.created_at) < p.due_before)
+          )
+          AND NOT EXISTS (
+              SELECT
+              FROM fleet.accounts a
+              WHERE a.tenant_id = coalesce(o.tenant_id, o.workspace_id) AND a.provider = coalesce(o.provider::text, %(provider)s)
+                AND a.halted_until > fleet.now()
           )
         ORDER BY coalesce(o.scheduled_at, o.created_at)
         LIMIT %(limit)s
