@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from providers.twilio.callbacks import signature
+from providers.twilio.signature import signature
 
 SID = "AC" + "e" * 32
 TOKEN = "of the environment"

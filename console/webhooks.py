@@ -123,7 +123,8 @@ def _headers(scope: Scope) -> dict[str, str]:
 def _callback(door: Door, request: Request, headers: Mapping[str, str], body: bytes) -> Callback:
     """Return the request under the address that the vendor was given, whatever a proxy made of it."""
     query = request.scope["query_string"].decode("latin-1")
-    path = request.scope["path"] + (f"?{query}" if query else "")
+    # A prefix that the proxy takes away (uvicorn's --root-path) is in the public address already.
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", "")) + (f"?{query}" if query else "")
     url = _own_url(request) if door.public_url is None else door.public_url + path
     return Callback(url, dict(parse_qsl(query, keep_blank_values=True)), headers, body)
 

@@ -52,6 +52,8 @@ class Settlement:
     error_code: str | None = None
     error_message: str | None = None
     http_status: int | None = None
+    recipient_stopped: bool = False
+    """The vendor refused it because the recipient wants nothing any more."""
     counted: bool = True
     tried_before: bool = False
     """An event may prove one of its earlier tries while this one is settled."""

@@ -5,6 +5,7 @@ and one account's credentials, never a row, a status or a lease.
 
     SendError
     ├── Rejected   this message will never be accepted; nothing else is wrong
+    │   └── Stopped   nor will any other to this recipient, who told the vendor so
     ├── Later      certainly not processed; may be sent again as if nothing had happened
     ├── Unknown    may have been processed; must not be sent again under a new key
     └── Halted     the account cannot send; every other message of it would fail alike
@@ -38,6 +39,10 @@ class SendError(Exception):
 
 class Rejected(SendError):
     """Never to be accepted, this message alone; `reason` tells support what to mend."""
+
+
+class Stopped(Rejected):
+    """The recipient told the vendor to be left alone: what it refuses for this message it refuses for all of them."""
 
 
 class Later(SendError):

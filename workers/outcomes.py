@@ -12,7 +12,7 @@ from admission.accounts import HALT_SECONDS
 from outbox.retry import Policy
 from outbox.settlements import Settlement
 from outbox.states import ErrorClass, Status
-from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, SendError, Unknown
+from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, SendError, Stopped, Unknown
 from workers.lease import Lease
 
 
@@ -69,6 +69,7 @@ def settlement(flight: Flight, message: Sending, outcome: Outcome, elapsed_secon
         tried_before=message.tried_before,
         http_status=outcome.http_status,
         elapsed_seconds=elapsed_seconds,
+        recipient_stopped=isinstance(outcome, Stopped),
         **_decision(flight, message.counted, outcome),
     )
 
@@ -95,7 +96,8 @@ def _decision(flight: Flight, counted: int, outcome: Outcome) -> dict[str, Any]:
             found = {"status": Status.UNKNOWN}
     if not isinstance(outcome, Accepted):
         found |= {"error_code": outcome.code, "error_message": _reason(flight, outcome)}
-    return {**found, "outcome": type(outcome).__name__.lower()}
+    kind = Rejected if isinstance(outcome, Rejected) else type(outcome)
+    return {**found, "outcome": kind.__name__.lower()}
 
 
 def _reason(flight: Flight, error: SendError) -> str:

@@ -1,7 +1,8 @@
 """The settle flusher: one statement for the outcomes of many requests, every few milliseconds.
 
 Owns the outcomes between the vendor's answer and the ledger. While the database is away they are held and written
-again; a request that hangs holds up nobody but itself. An acceptance that came too late to settle is kept as an event.
+again; a request that hangs holds up nobody but itself. An acceptance that came too late to settle is kept as an event,
+and so is a refusal that says that the recipient wants nothing any more.
 """
 
 import asyncio
@@ -86,8 +87,11 @@ class Flusher:
         passing("after_settle")
         late = [one for one in settlements if one.id not in settled]
         accepted = [one for one in late if one.status is Status.SENT]
-        if accepted:
-            await _held(lambda: events.store(self._pool, [_late_answer(one) for one in accepted]), len(accepted))
+        told = [_late_answer(one) for one in accepted]
+        # Where the process dies before this is stored, the vendor refuses the recipient's next message as well.
+        told += [_stop(one) for one in settlements if one.recipient_stopped]
+        if told:
+            await _held(lambda: events.store(self._pool, told), len(told))
         for one in accepted:
             _log.warning("settled_by_another", message_id=str(one.id), send_key=str(one.send_key))
         for end in ended:
@@ -119,4 +123,21 @@ def _late_answer(late: Settlement) -> events.Report:
         message_id=late.id,
         attempt_id=attempt,
         body=late.response,
+    )
+
+
+def _stop(refused: Settlement) -> events.Report:
+    """What the recipient told the vendor. It is no proof of this attempt, and true whoever has settled that."""
+    attempt = attempt_id(refused.send_key, refused.id)
+    return events.Report(
+        provider=refused.provider,
+        tenant_id=refused.account_tenant_id,
+        event_id=f"refused:{attempt}",
+        kind=Kind.STOPPED,
+        message_id=refused.id,
+        attempt_id=attempt,
+        address=refused.address,
+        our_address=refused.sender,
+        code=refused.error_code,
+        reason=refused.error_message,
     )

@@ -2,16 +2,16 @@
 -- the first locks the messages, so that the second sees everything that a settlement has committed.
 
 -- name: store
--- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. In the
--- order in which they came: of two that have one moment the later has the higher id. Two who store the same events at
--- once, in another order, may lose a conflict, and try again.
+-- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. The rows stand in
+-- the order in which they came, and of two without a moment of their own the later one is later: many are stored together.
+-- Two who store the same events at once, in another order, may lose a conflict, and try again.
 INSERT INTO fleet.events (
     provider, tenant_id, event_id, kind, proves, provider_message_id, message_id, attempt_id, channel, address,
     our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
 )
 SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.proves, n.provider_message_id, n.message_id, n.attempt_id, n.channel,
-    n.address, n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'), coalesce(n.occurred_at, fleet.now()),
-    n.workspace_id, fleet.now()
+    n.address, n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'),
+    coalesce(n.occurred_at, fleet.now() + (row_number() OVER () - 1) * interval '1 microsecond'), n.workspace_id, fleet.now()
 FROM json_to_recordset(%(rows)s) AS n (
     provider text, tenant_id uuid, event_id text, kind text, proves text, provider_message_id text, message_id uuid,
     attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
@@ -190,7 +190,7 @@ RETURNING e.id, e.applied_at IS NOT NULL
 
 -- name: attach
 -- Events of a person: the message that they are about is the one that they name, else the last one that the account sent
--- to that address. The workspace is that message's; where no message is known, it is the tenant whose account, or whose
+-- to that address, from the number that was written to and on that channel where there is one. The workspace is that message's; where no message is known, it is the tenant whose account, or whose
 -- number, it came to. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of
 -- nobody that we know, and waits.
 WITH told AS MATERIALIZED (
@@ -200,12 +200,14 @@ WITH told AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT a.message_id, a.address
         FROM fleet.attempts a
+        LEFT JOIN public.channel_outbox about ON about.id = a.message_id
         WHERE a.account_tenant_id = e.tenant_id AND a.provider = e.provider
           AND CASE
               WHEN e.message_id IS NOT NULL THEN a.message_id = e.message_id
               ELSE a.address = e.address AND a.finished_at >= fleet.now() - make_interval(days => %(days)s)
           END
-        ORDER BY (a.sender = e.our_address) DESC NULLS LAST, a.finished_at DESC
+        ORDER BY (a.sender = e.our_address) DESC NULLS LAST, (about.channel::text = e.channel) DESC NULLS LAST,
+            a.finished_at DESC
         LIMIT 1
     ) AS last ON true
     LEFT JOIN public.channel_outbox o ON o.id = CASE e.provider WHEN %(ours)s THEN e.message_id ELSE last.message_id END

@@ -25,6 +25,7 @@ from providers.base import (
     Outcome,
     Part,
     Provider,
+    Rejected,
     Request,
     Response,
     SendError,
@@ -33,8 +34,8 @@ from providers.base import (
 from providers.callbacks import Callback, Event
 from providers.credentials import fingerprint, of_tenant, required
 from providers.lookup import Page, Question
-from providers.twilio import callbacks, calls, lookup, messages
-from providers.twilio.errors import COUNTRY_ERRORS, ERRORS
+from providers.twilio import callbacks, calls, lookup, messages, signature, standing
+from providers.twilio.errors import COUNTRY_ERRORS, ERRORS, NOT_FOUND
 
 # Stand-in credentials have the vendor's form, so that what checks the form is satisfied by them as well.
 _STAND_IN_SID = "AC" + "0" * 32
@@ -115,11 +116,25 @@ class Twilio(Provider):
 
     @override
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:
-        callbacks.verify(callback, account.credentials["auth_token"])
+        signature.verify(callback, account.credentials["auth_token"])
 
     @override
     def parse(self, callback: Callback) -> Sequence[Event]:
         return callbacks.parse(callback)
+
+    @override
+    def status_request(self, provider_message_id: str, channel: Channel, account: Account) -> Request:
+        url = _url(account, standing.path(provider_message_id, channel))
+        return Request(url, _headers(account), b"", (), method="GET")
+
+    @override
+    def status_events(self, channel: Channel, response: Response) -> Sequence[Event]:
+        answer = json_of(response)
+        if response.status == 404 and isinstance(answer, dict) and answer.get("code") == NOT_FOUND:
+            raise Rejected(str(NOT_FOUND), "Twilio has no record of it any more", http_status=404)
+        if not 200 <= response.status < 300:
+            raise _error(response, answer if isinstance(answer, dict) else {})
+        return standing.events(channel, answer)
 
 
 def _headers(account: Account) -> dict[str, str]:

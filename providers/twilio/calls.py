@@ -12,7 +12,7 @@ from providers.urls import public_https
 PATH = "Calls.json"
 TWIML_LIMIT = 4000
 """Characters of inline TwiML (Twilio's Call resource, parameter Twiml)."""
-_EVENTS = [("StatusCallbackEvent", "initiated"), ("StatusCallbackEvent", "completed")]
+_EVENTS = [("StatusCallbackEvent", event) for event in ("initiated", "ringing", "answered", "completed")]
 """Without them Twilio reports a call's end alone; its beginning proves earlier that it was taken."""
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """XML 1.0, section 2.2. None of them is spoken, and one alone would end the call with an error."""

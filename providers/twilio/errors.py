@@ -5,7 +5,7 @@ Sources: twilio.com/docs/api/errors/<code> of each; 20429 ("never processed and 
 """
 
 from providers.answers import ErrorTable
-from providers.base import Halted, Later, Rejected, Unknown
+from providers.base import Halted, Later, Rejected, Stopped, Unknown
 
 _NUMBER = "correct the recipient's number"
 _SENDER = "correct the sender's number in the Twilio settings"
@@ -26,7 +26,7 @@ ERRORS: ErrorTable = {
     21216: (Rejected, "calls to this number are not allowed"),
     21217: (Rejected, _NUMBER),
     21604: (Rejected, "the recipient is missing"),
-    21610: (Rejected, "the recipient has replied STOP to this sender"),
+    21610: (Stopped, "the recipient has replied STOP to this sender"),
     21612: (Rejected, "this sender cannot reach the recipient's carrier"),
     21614: (Rejected, "the number is no mobile number"),
     63003: (Rejected, _NUMBER),
@@ -70,3 +70,5 @@ ERRORS: ErrorTable = {
 }
 COUNTRY_ERRORS = frozenset({"21212", "21606", "21659"})
 """Those that a short code or a name as the sender also gets for a recipient in a country that it does not reach."""
+NOT_FOUND = 20404
+"""Of one message or call it says that its record was deleted, and nothing of the account."""

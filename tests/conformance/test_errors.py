@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from providers.answers import retry_after_seconds
-from providers.base import Halted, Later, Outcome, Rejected, Response, SendError, Unknown
+from providers.base import Halted, Later, Outcome, Rejected, Response, SendError, Stopped, Unknown
 from tests.samples import message_for
 from tests.vendors import PROVIDERS, Vendors, account_of, message_of, request_of, simulated
 
@@ -54,10 +54,11 @@ RESEND: Mapping[type[SendError], list[tuple[int, str]]] = {
 }
 TWILIO: Mapping[type[SendError], list[tuple[int, int]]] = {
     Rejected: [
-        *((400, code) for code in (21211, 21214, 21216, 21217, 21604, 21610, 21612, 21614, 63003, 63024)),
+        *((400, code) for code in (21211, 21214, 21216, 21217, 21604, 21612, 21614, 63003, 63024)),
         *((400, code) for code in (21602, 21617, 21619, 21620, 21609, 21205, 12100, 35111, 35114, 35115, 35118)),
         *((400, code) for code in (13227, 21215, 21408, 21219, 21608)),
     ],
+    Stopped: [(400, 21610)],
     Halted: [
         (401, 20003),
         *((403, code) for code in (20005, 90010)),
@@ -229,7 +230,8 @@ async def test_mails_that_the_simulator_marks(
 @pytest.mark.parametrize(
     ("name", "channel", "sender", "to", "kind", "code"),
     [
-        *(("twilio", "sms", "", f"+1500555000{n}", Rejected, c) for n, c in ((1, 21211), (2, 21612), (4, 21610))),
+        *(("twilio", "sms", "", f"+1500555000{n}", Rejected, c) for n, c in ((1, 21211), (2, 21612))),
+        ("twilio", "sms", "", "+15005550004", Stopped, 21610),
         ("twilio", "sms", "", "+15005550009", Rejected, 21614),
         ("twilio", "sms", "", "+15005550003", Rejected, 21408),
         ("twilio", "sms", "+15005550001", "", Halted, 21212),

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from providers.twilio.callbacks import MESSAGE_STATUSES, signature
+from providers.twilio.message_statuses import STATUSES
+from providers.twilio.signature import signature
 from tests.strangers import standard
 from tests.strangers.strange import NOBODY, Strange, text
 
@@ -69,8 +70,8 @@ def _blank(chance: random.Random, content_type: bytes) -> Strange:
 
 
 def _said(chance: random.Random, one: Strange) -> dict[str, str]:
-    status = chance.choice(list(MESSAGE_STATUSES)) if chance.random() < 0.9 else "teleported"
-    one.stored = status in MESSAGE_STATUSES
+    status = chance.choice(list(STATUSES)) if chance.random() < 0.9 else "teleported"
+    one.stored = status in STATUSES
     said = {"MessageSid": one.sid, "MessageStatus": status, "To": "+14155550100"}
     if chance.random() < 0.3:
         said["ErrorMessage"] = text(chance, 2_000)
@@ -177,7 +178,7 @@ def _is_json(one: Strange) -> bool:
 
 def _fields(body: bytes) -> object:
     try:
-        return sorted(set(parse_qsl(body.decode(), keep_blank_values=True, errors="strict")))
+        return sorted(set(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")))
     except ValueError:
         return body
 

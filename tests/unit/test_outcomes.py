@@ -7,7 +7,7 @@ import pytest
 
 from outbox.retry import Policy
 from outbox.states import Status
-from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, Unknown
+from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, Stopped, Unknown
 from workers.flight import REPLAY_CAP_SECONDS, replay_delay_seconds
 from workers.lease import Lease
 from workers.outcomes import Flight, Sending, fold, settlement
@@ -27,6 +27,7 @@ def settle(outcome: Outcome, counted: int = 0) -> tuple[Status, str, bool, str |
     [
         (Accepted("id"), 0, (Status.SENT, "accepted", True, None)),
         (Rejected("c", "r"), 0, (Status.FAILED, "rejected", True, "rejected")),
+        (Stopped("c", "r"), 0, (Status.FAILED, "rejected", True, "rejected")),
         (Later("c", "r"), 0, (Status.SCHEDULED, "later", True, None)),
         (Later("c", "r"), 2, (Status.FAILED, "later", True, "exhausted")),
         (Later("c", "r", counted=False), 2, (Status.SCHEDULED, "later", False, None)),
@@ -36,6 +37,18 @@ def settle(outcome: Outcome, counted: int = 0) -> tuple[Status, str, bool, str |
 )
 def test_each_decision(outcome: Outcome, counted: int, expected: tuple[Status, str, bool, str | None]) -> None:
     assert settle(outcome, counted) == expected
+
+
+def test_a_recipient_that_stopped_is_told_to_the_ledger_but_not_by_a_replay() -> None:
+    flight = Flight(uuid4(), Lease(60, 2), ACCOUNT, POLICY)
+    for outcome, tainted, stopped in (
+        (Stopped("c", "r", http_status=400), False, True),
+        (Stopped("c", "r", http_status=400), True, False),
+        (Rejected("c", "r", http_status=400), False, False),
+    ):
+        sending = Sending(uuid4(), "+14155550100", "sender", 0, tried_before=tainted)
+        one = settlement(flight, sending, fold(outcome, tainted=tainted), 0.1)
+        assert one.recipient_stopped is stopped
 
 
 def test_a_halt_of_the_shared_account_says_to_no_tenant_what_the_vendor_said_of_another() -> None:
