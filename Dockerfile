@@ -12,6 +12,7 @@ COPY config config
 COPY console console
 COPY migrations migrations
 COPY admission admission
+COPY campaigns campaigns
 COPY outbox outbox
 COPY providers providers
 COPY scheduler scheduler

@@ -51,9 +51,9 @@ imports: setup ## the layers, by import-linter
 
 coverage: setup ## branch coverage of the ledger, the workers, the providers and the scheduler
 	@PYTHONPATH=. $(BIN)/python -m pytest -q --cov --cov-report= $(ARGS)
-	@for package in outbox workers providers scheduler admission; do \
+	@for package in outbox workers providers scheduler admission campaigns; do \
 		echo "$$package: $$($(BIN)/coverage report --include="$$package/*" --format=total) %"; done
-	@$(BIN)/coverage report --include="outbox/*,workers/*,providers/*,scheduler/*,admission/*" --fail-under=90
+	@$(BIN)/coverage report --include="outbox/*,workers/*,providers/*,scheduler/*,admission/*,campaigns/*" --fail-under=90
 
 bench: setup ## speed beside a bare loop, latency, cost when idle (ARGS=--short; AGAINST=REVISION: beside that revision)
 	@PYTHONPATH=. $(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST)) $(ARGS)

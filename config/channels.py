@@ -70,5 +70,5 @@ RUN_JOB_ACTOR = "run_job"
 APPLY_EVENTS_ACTOR = "apply_events"
 """The actor that applies a bundle of stored events."""
 
-JOB_TYPES = frozenset({"cancel_messages", "retry_messages"})
+JOB_TYPES = frozenset({"cancel_messages", "recompute_metrics", "retry_messages"})
 """The values of `job_queue.job_type` that the fleet runs; `workers.job_types` has a function for each."""

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from config import failpoints, late
+from config import failpoints, late, secret_keys
 from config.catalog import BUNDLE_SIZE_LIMIT
 from config.channels import Channel
 from config.seal import Keyring
@@ -56,6 +56,11 @@ def _web_address(value: str) -> str:
 
 def _keyring(value: SecretStr) -> SecretStr:
     Keyring.parse(value.get_secret_value())
+    return value
+
+
+def _secret_key(value: SecretStr) -> SecretStr:
+    secret_keys.parse(value.get_secret_value())
     return value
 
 
@@ -134,7 +139,9 @@ class Settings(_Environment):
     resend_after_absent: Annotated[frozenset[Channel], NoDecode] = Field(
         frozenset(Channel), validation_alias="FLEET_RESEND_AFTER_ABSENT"
     )
-    secret_key: SecretStr | None = Field(None, validation_alias="FLEET_SECRET_KEY")
+    secret_key: Annotated[SecretStr, AfterValidator(_secret_key)] | None = Field(
+        None, validation_alias="FLEET_SECRET_KEY"
+    )
     console_auth: str | None = Field(None, validation_alias="FLEET_CONSOLE_AUTH")
     allowed_recipients: str | None = Field(None, validation_alias="FLEET_ALLOWED_RECIPIENTS")
     failpoint: Annotated[str, AfterValidator(_failpoint)] | None = Field(None, validation_alias="FLEET_FAILPOINT")
@@ -159,6 +166,11 @@ class Settings(_Environment):
     def keyring(self) -> Keyring:
         """The keys that open sealed credentials; empty where none are configured."""
         return Keyring.parse(self.encryption_keys.get_secret_value() if self.encryption_keys else "")
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys of FLEET_SECRET_KEY, the newest first; empty where it is not set."""
+        return secret_keys.parse(self.secret_key.get_secret_value()) if self.secret_key else ()
 
     @property
     def late_after_seconds(self) -> Mapping[Channel, float]:

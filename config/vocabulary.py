@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """The recipient answered STOP."""
     RESUMED = "resumed"
     """The recipient answered START."""
+    RESUBSCRIBED = "resubscribed"
+    """The recipient used the button that takes the unsubscribing back."""
     REPLIED = "replied"
     """The recipient wrote back."""
     CALL_ANSWERED = "call_answered"
@@ -101,6 +103,7 @@ KINDS: Mapping[Kind, KindFacts] = {
     Kind.UNSUBSCRIBED: KindFacts(None, suppresses=Reason.UNSUBSCRIBED),
     Kind.STOPPED: KindFacts(None, suppresses=Reason.STOPPED),
     Kind.RESUMED: KindFacts(None, releases=(Reason.STOPPED, Reason.BLOCKED)),
+    Kind.RESUBSCRIBED: KindFacts(None, releases=(Reason.UNSUBSCRIBED,)),
     Kind.REPLIED: KindFacts(None),
     Kind.CALL_RECEIVED: KindFacts(None),
 }

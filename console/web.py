@@ -1,4 +1,5 @@
-"""The web application: `uvicorn console.web:app`. So far its probes, its figures and the vendors' callbacks.
+"""The web application: `uvicorn console.web:app`. So far its probes, its figures, the vendors' callbacks and
+the pages to unsubscribe.
 
 `/livez` says that this process answers, `/readyz` that its servers do and that the schema is the one it needs.
 """
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from admission.accounts import Accounts
 from admission.open_breakers import open_breakers
+from admission.unsubscribe import PATH, Links
 from config import log, sentry, servers
 from config.broker import Broker
 from config.catalog import served_channels
@@ -26,6 +28,7 @@ from config.channels import EVENTS_QUEUE, JOBS_QUEUE
 from config.database import Pool, pool
 from config.settings import Settings, VendorSettings, load_together
 from console.metrics import exposition
+from console.unsubscribe import Desk, unsubscribe
 from console.webhooks import Door, open_door, webhook
 from outbox.overview import overview
 from outbox.readiness import NotReady, check
@@ -112,6 +115,7 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
         broker = Broker(addresses.redis_url)
         door = _door(settings, providers, dict(zip(providers, of_vendors, strict=True)), database)
         app.state.fleet = State(settings, addresses.database_url, database, broker, door)
+        app.state.unsubscribing = Desk(database, Links(settings.public_url, settings.secret_keys))
         yield
         door.refusals.close()
         broker.close()
@@ -130,6 +134,7 @@ _ROUTES: list[Any] = [
     Route("/livez", livez),
     Route("/readyz", readyz),
     Route("/metrics", metrics),
+    Route(PATH + "{token}", unsubscribe, methods=["GET", "POST"]),
     Route("/webhooks/{provider}/{tenant_id:uuid}", webhook, methods=["POST"]),
 ]
 app = Starlette(routes=_ROUTES, lifespan=_open)

@@ -83,7 +83,17 @@ async def store(pool: Pool, reports: Sequence[Report]) -> int:
 
 async def store_encoded(pool: Pool, parts: Sequence[bytes]) -> int:
     """Keep what `encoded` made, all of it in one statement, as `store` does."""
-    return len(await run(pool, _SQL["store"], rows=(b"[" + b",".join(parts) + b"]").decode()))
+    return await repeated(pool, lambda connection: _store(connection, parts))
+
+
+async def store_in(connection: Connection, reports: Sequence[Report]) -> int:
+    """Keep events as `store` does, in the transaction that the connection is in."""
+    return await _store(connection, [encoded(reports)])
+
+
+async def _store(connection: Connection, parts: Sequence[bytes]) -> int:
+    rows = (b"[" + b",".join(parts) + b"]").decode()
+    return len(await (await connection.execute(_SQL["store"], {"rows": rows})).fetchall())
 
 
 def encoded(reports: Sequence[Report]) -> bytes:
@@ -172,7 +182,7 @@ def _row(report: Report) -> dict[str, Any]:
         "attempt_id": report.attempt_id,
         "workspace_id": report.workspace_id,
         "channel": report.channel,
-        "address": _text(report.address and report.address.lower(), ADDRESS_LIMIT),
+        "address": _text(report.address, ADDRESS_LIMIT),
         "our_address": _text(report.our_address, ADDRESS_LIMIT),
         "code": _text(report.code),
         "reason": _text(report.reason),

@@ -45,6 +45,7 @@ class Claimed:
     """A request that it shared was refused as a whole, or a worker crashed over it: it no longer shares one."""
     counted: int
     """Attempts that have used up its budget so far."""
+    campaign_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)

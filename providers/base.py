@@ -125,6 +125,8 @@ class Message:
     attempt_id: UUID
     """Identifies this try in the vendor's callbacks."""
     send_key: UUID
+    unsubscribe_url: str | None = None
+    """Where one POST unsubscribes the recipient (RFC 8058); campaign mail only, None for everything else."""
 
 
 @dataclass(frozen=True, slots=True)

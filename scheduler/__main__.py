@@ -23,12 +23,13 @@ from scheduler.events import EventRelay
 from scheduler.halts import Halts
 from scheduler.job_relay import JobRelay
 from scheduler.lookups import LookUps
+from scheduler.metrics import CampaignMetrics
 from scheduler.pace import Pace
 from scheduler.relay import Relay
 from scheduler.rescuer import Rescuer
 from scheduler.waker import Waker
 
-POOL_SIZE = 3
+POOL_SIZE = 4
 LAST_PASS_SECONDS = 2.0
 """How long the pass under way may go on after SIGTERM; what it had claimed is rescued otherwise."""
 
@@ -87,6 +88,7 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         LookUps(database, broker, settings),
         EventRelay(database, broker, settings),
         Halts(database),
+        CampaignMetrics(database),
     )
     try:
         async with asyncio.TaskGroup() as loops:

@@ -23,7 +23,7 @@ class Accepted(NamedTuple):
     """As it was given; several recipients of one mail are joined with commas."""
     content_sha256: bytes
     marks_json: str
-    """What the sender attached to find it again: tags, metadata, name, the callback's `attempt`."""
+    """What the sender attached to find it again: tags, headers, metadata, name, the callback's `attempt`."""
     resource_json: str
     """What the vendor's module needs to answer for it."""
     idempotency_key: str | None = None

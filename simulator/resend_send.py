@@ -98,7 +98,7 @@ class ResendSend(Resend):
                 id=str(uuid.uuid4()),
                 recipient=",".join(addresses_of(mail["to"])),
                 content_sha256=digest({field: value for field, value in mail.items() if field not in _NOT_CONTENT}),
-                marks_json=compact_json({"tags": {tag["name"]: tag["value"] for tag in mail.get("tags", ())}}),
+                marks_json=compact_json(_marks(mail)),
                 resource_json=compact_json(_kept(mail)),
                 idempotency_key=key,
             )
@@ -141,6 +141,11 @@ def _one_answer(ids: list[str]) -> dict[str, Any]:
 def _batch_answer(problems: list[_Problem] | None, ids: list[str]) -> dict[str, Any]:
     answer: dict[str, Any] = {"data": [{"id": email_id} for email_id in ids]}
     return answer if problems is None else {**answer, "errors": problems}
+
+
+def _marks(mail: dict[str, Any]) -> dict[str, Any]:
+    marks: dict[str, Any] = {"tags": {tag["name"]: tag["value"] for tag in mail.get("tags", ())}}
+    return marks | ({"headers": mail["headers"]} if mail.get("headers") else {})
 
 
 def _kept(mail: dict[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,15 @@ Each takes the job and a `Context` to work with and returns its result, which be
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from campaigns import metrics
 from config.channels import Channel
 from config.database import Pool
 from outbox import cancellation, search
@@ -38,6 +39,7 @@ class Context:
     report: Callable[[Any], Awaitable[None]]
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
 JobFunction = Callable[[Job, Context], Awaitable[Any]]
 
 
@@ -91,16 +93,49 @@ def _filter(job: Job, statuses: tuple[Status, ...]) -> Filter:
     """Read the payload. A job of a workspace touches that workspace's messages only."""
     if not isinstance(job.payload, dict) or not job.payload:
         raise BadJob("payload must say which messages: ids, campaign_id, channel, error_code, recipient, since, until")
+    wanted = _payload(job, _Messages)
+    return Filter(**wanted.model_dump(), statuses=statuses, workspace_id=job.workspace_id)
+
+
+class _Campaigns(BaseModel):
+    """The payload of jobs on campaigns: which ones. None: all of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    campaign_ids: Annotated[list[UUID], Field(max_length=search.CHUNK)] | None = None
+
+
+async def recompute_metrics(job: Job, context: Context) -> dict[str, int]:
+    """Count campaigns again from the ledger and the events. A job of a workspace counts that workspace's only."""
+    wanted, written = _payload(job, _Campaigns).campaign_ids, 0
+    async for ids in _chunks(context, wanted):
+        for id_ in ids:
+            written += await metrics.recompute(context.pool, [id_], workspace_id=job.workspace_id)
+            await context.report({"recomputed": written})
+    return {"recomputed": written}
+
+
+async def _chunks(context: Context, wanted: Sequence[UUID] | None) -> AsyncIterator[Sequence[UUID]]:
+    if wanted is not None:
+        yield wanted
+        return
+    ids = await metrics.named(context.pool, limit=search.CHUNK)
+    while ids:
+        yield ids
+        ids = await metrics.named(context.pool, after=ids[-1], limit=search.CHUNK)
+
+
+def _payload(job: Job, model: type[_Model]) -> _Model:
     try:
-        wanted = _Messages.model_validate(job.payload)
+        return model.model_validate(job.payload if job.payload is not None else {})
     except ValidationError as invalid:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors(include_input=False))
         raise BadJob(f"payload: {said}") from None
-    return Filter(**wanted.model_dump(), statuses=statuses, workspace_id=job.workspace_id)
 
 
 JOB_FUNCTIONS: Mapping[str, JobFunction] = {
     "cancel_messages": cancel_messages,
+    "recompute_metrics": recompute_metrics,
     "retry_messages": retry_messages,
 }
 """By `job_queue.job_type`; the same names stand in `config.channels.JOB_TYPES`, by which the relay claims."""

@@ -12,11 +12,13 @@ from uuid import UUID, uuid4
 import orjson
 
 from admission.accounts import Resolved
+from admission.unsubscribe import Links
 from config import log
 from config.catalog import BUNDLE_SIZE_LIMIT, CATALOG
 from config.channels import CHANNELS, Channel
 from outbox.addresses import Allowed, NotAnAddress, normalise
 from outbox.starts import PAYLOAD_LIMIT_BYTES, Claimed
+from outbox.unsubscribing import Recipient
 from providers.base import PROVIDER_WIDE, Account, Halted, Message, Part, Provider, Rejected, SendError, attempt_id
 
 REQUEST_LIMIT_BYTES = 4 * 1_048_576
@@ -105,7 +107,9 @@ class Rendering:
         provider: Provider,
         accounts: Mapping[UUID, Resolved],
         result: Preparation,
+        *,
         allowed: Allowed,
+        links: Links,
     ) -> None:
         facts = CATALOG[provider.name]
         self._limit = facts.request_size if facts.idempotent else BUNDLE_SIZE_LIMIT
@@ -114,6 +118,7 @@ class Rendering:
         self._accounts = accounts
         self._result = result
         self._allowed = allowed
+        self._links = links
         self._open: dict[tuple[UUID, str | None], Group] = {}
         """By the account's tenant and the payload's own sender: the group that still takes members."""
 
@@ -173,8 +178,16 @@ class Rendering:
             payload=_payload(row),
             attempt_id=attempt_id(group.send_key, row.id),
             send_key=group.send_key,
+            unsubscribe_url=self._unsubscribe_url(row, address),
         )
         return Prepared(row, address, self._provider.render(message, group.account))
+
+    def _unsubscribe_url(self, row: Claimed, address: str | None) -> str | None:
+        """Return the link for a campaign's mail: what is sent because somebody asked for it needs none."""
+        workspace = row.workspace_id or row.tenant_id
+        if row.campaign_id is None or self._channel is not Channel.EMAIL or address is None or workspace is None:
+            return None
+        return self._links.url(Recipient(workspace, self._channel, address, row.id))
 
 
 def _address(channel: Channel, row: Claimed) -> str | None:

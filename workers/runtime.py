@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from admission.accounts import Accounts
 from admission.breaker import Breaker
+from admission.unsubscribe import Links
 from config import log, version
 from config.clock import boottime
 from config.database import AWAY, Pool, pool
@@ -53,6 +54,7 @@ class Runtime:
     sender: Sender
     presence: presence.Presence
     allowed: Allowed
+    links: Links
     gate: Gate
     looking: asyncio.Lock
     """Held while vendors are asked about attempts of which nobody knows the outcome."""
@@ -122,6 +124,7 @@ async def open_runtime(
         sender,
         here,
         allowed,
+        Links(settings.public_url, settings.secret_keys),
         Gate(),
         asyncio.Lock(),
         [],

@@ -63,7 +63,9 @@ async def _prepare(runtime: Runtime, channel: Channel, rows: Sequence[starts.Cla
     for name, of_provider in by_provider(channel, rows, result).items():
         tenants = {row.tenant_id for row in of_provider if row.tenant_id}
         accounts = await runtime.accounts.resolve(name, tenants)
-        rendering = Rendering(channel, runtime.providers[name], accounts, result, runtime.allowed)
+        rendering = Rendering(
+            channel, runtime.providers[name], accounts, result, allowed=runtime.allowed, links=runtime.links
+        )
         for row in of_provider:
             rendering.add(row)
     return result

@@ -4,11 +4,20 @@ Owns how commands speak: data on stdout, talk on stderr, one clear sentence for 
 0 ok, 1 failed, 2 usage or configuration, 3 unhealthy, 4 nothing matched, 5 partly failed, 130 interrupted.
 """
 
-from console.cli import database, demo, messages, status, up, webhooks
+from console.cli import database, demo, messages, replies, status, suppressions, up, webhooks
 from console.cli.speech import FleetGroup
 
 main = FleetGroup(
     "fleet",
     help="Delivers a growth platform's promised messages: run it, watch it, correct it.",
-    commands=[*up.COMMANDS, demo.demo, status.status, messages.messages, webhooks.webhooks, database.database],
+    commands=[
+        *up.COMMANDS,
+        demo.demo,
+        status.status,
+        messages.messages,
+        replies.replies,
+        suppressions.suppressions,
+        webhooks.webhooks,
+        database.database,
+    ],
 )

@@ -113,8 +113,14 @@ CREATE INDEX IF NOT EXISTS fleet_events_unapplied ON fleet.events (next_try_at) 
 CREATE INDEX IF NOT EXISTS fleet_events_message ON fleet.events (message_id, kind);
 CREATE INDEX IF NOT EXISTS fleet_events_campaign ON fleet.events (campaign_id, kind, message_id) WHERE campaign_id IS NOT NULL;
 
+-- What was heard lately, as of attempts: at the table's end.
+CREATE INDEX IF NOT EXISTS fleet_events_received ON fleet.events USING brin (received_at) WITH (autosummarize = on);
+
 -- What is counted of one address: how often it did not take a message for the time being.
 CREATE INDEX IF NOT EXISTS fleet_events_soft ON fleet.events (address, occurred_at) WHERE kind = 'soft_bounced';
+
+-- What recipients said on the page behind an unsubscribe link.
+CREATE INDEX IF NOT EXISTS fleet_events_ours ON fleet.events (address) WHERE provider = 'fleet';
 
 -- A promise outlives its row: the same key inserted again after the row is gone sends nothing.
 CREATE TABLE IF NOT EXISTS fleet.promises (

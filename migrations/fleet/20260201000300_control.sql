@@ -33,11 +33,13 @@ CREATE TABLE IF NOT EXISTS fleet.suppressions (
     address text NOT NULL CHECK (address = lower(address)),  -- normalised as the workers do, and in lower case
     reason text NOT NULL,                 -- see config/vocabulary.py
     source text NOT NULL,                 -- the vendor's event, or who said so
-    created_at timestamptz NOT NULL DEFAULT now(),  -- when it happened, by the vendor's clock
+    created_at timestamptz NOT NULL DEFAULT now(),  -- when it last happened, by the vendor's clock
     expires_at timestamptz,               -- then it ends by itself
-    released_at timestamptz,              -- when it was taken back; what happened before that does not bring it back
+    released_at timestamptz,              -- when it was last taken back: it stands unless that is later than created_at
     PRIMARY KEY (workspace_id, channel, address, reason)
 );
+
+CREATE INDEX IF NOT EXISTS fleet_suppressions_address ON fleet.suppressions (address);
 
 CREATE TABLE IF NOT EXISTS fleet.templates (
     sha256 bytea PRIMARY KEY,
@@ -77,6 +79,25 @@ CREATE TABLE IF NOT EXISTS fleet.lane_hints (
 
 -- It has no key: where the owner publishes all tables, nothing could be deleted from it otherwise.
 ALTER TABLE fleet.lane_hints REPLICA IDENTITY FULL;
+
+-- Campaigns of which something has changed that is counted: written with the change, in its transaction, and never
+-- updated, so that no two changes wait for each other.
+CREATE TABLE IF NOT EXISTS fleet.campaign_hints (
+    campaign_id uuid NOT NULL,
+    at timestamptz NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);  -- a row lives for a second
+
+ALTER TABLE fleet.campaign_hints REPLICA IDENTITY FULL;  -- as fleet.lane_hints
+
+-- When each campaign is counted: hints are folded into `changes`, and a campaign is due while fewer are counted.
+CREATE TABLE IF NOT EXISTS fleet.campaign_rollups (
+    campaign_id uuid PRIMARY KEY,
+    changes bigint NOT NULL DEFAULT 1,
+    counted bigint NOT NULL DEFAULT 0,    -- of the changes, so many are in the figures
+    next_at timestamptz NOT NULL DEFAULT '-infinity'  -- not counted before: a count is followed by a rest as dear as it was
+);
+
+CREATE INDEX IF NOT EXISTS fleet_rollups_due ON fleet.campaign_rollups (next_at) WHERE changes > counted;
 
 -- Live sending processes. A row that was not renewed belongs to a dead one.
 CREATE TABLE IF NOT EXISTS fleet.workers (
@@ -133,6 +154,7 @@ CREATE INDEX IF NOT EXISTS fleet_audit_duplicates ON fleet.audit_log (id) WHERE 
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     fleet.accounts, fleet.pauses, fleet.suppressions, fleet.templates, fleet.limits, fleet.lanes, fleet.lane_hints,
+    fleet.campaign_hints, fleet.campaign_rollups,
     fleet.workers, fleet.bundles, fleet.relays, fleet.api_keys
 TO fleet;
 GRANT SELECT, INSERT ON fleet.audit_log TO fleet;

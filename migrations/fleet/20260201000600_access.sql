@@ -1,11 +1,15 @@
 -- What the role fleet may do in the platform's schema: just what it needs, through row level security.
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.channel_outbox, public.job_queue TO fleet;
+GRANT SELECT, INSERT, UPDATE ON public.voice_call_records TO fleet;
 GRANT SELECT ON fleet.schema_migrations TO fleet;
 GRANT SELECT ON
     public.workspaces, public.leads, public.crm_contacts, public.voice_phone_numbers,
-    public.ai_settings_resend, public.ai_settings_twilio, public.ai_settings_voice, public.ai_settings_social
+    public.ai_settings_resend, public.ai_settings_twilio, public.ai_settings_voice, public.ai_settings_social,
+    public.cmo_campaigns
 TO fleet;
+GRANT SELECT, INSERT ON public.campaigns TO fleet;
+GRANT SELECT, INSERT, UPDATE ON public.campaign_metrics TO fleet;
 
 -- Under row level security the fleet sees nothing without a policy of its own. Where its usual name is taken by
 -- somebody else's policy, ours gets the next free one.
@@ -16,8 +20,9 @@ DECLARE
 BEGIN
     FOREACH protected IN ARRAY ARRAY[
         'public.channel_outbox', 'public.job_queue', 'public.workspaces', 'public.leads', 'public.crm_contacts',
-        'public.voice_phone_numbers', 'public.ai_settings_resend', 'public.ai_settings_twilio',
-        'public.ai_settings_voice', 'public.ai_settings_social'
+        'public.voice_phone_numbers', 'public.voice_call_records', 'public.ai_settings_resend', 'public.ai_settings_twilio',
+        'public.ai_settings_voice', 'public.ai_settings_social', 'public.cmo_campaigns', 'public.campaigns',
+        'public.campaign_metrics'
     ]::regclass[] LOOP
         CONTINUE WHEN EXISTS (
             SELECT FROM pg_policy
@@ -45,7 +50,7 @@ $$;
 
 -- Besides what the owner's policies admit: nobody names a tenant of others, whose credentials would then be used, nor
 -- inserts a message that has been under way or bears marks of the ledger; and a job of ours, which without a workspace
--- works on everybody's messages, is of one's own workspace.
+-- works on everybody's messages or campaigns, is of one's own workspace.
 DO $$
 DECLARE
     policy record;
@@ -64,11 +69,11 @@ BEGIN
             tenant_id IS NULL OR fleet.user_has_tenant_access(tenant_id)
         $check$),
         ('fleet_own_insert', 'public.job_queue'::regclass, 'FOR INSERT', $check$
-            coalesce(job_type::text, '') NOT IN ('cancel_messages', 'retry_messages')
+            coalesce(job_type::text, '') NOT IN ('cancel_messages', 'retry_messages', 'recompute_metrics')
             OR coalesce(public.user_has_workspace_access(workspace_id), false)
         $check$),
         ('fleet_own_update', 'public.job_queue'::regclass, 'FOR UPDATE', $check$
-            coalesce(job_type::text, '') NOT IN ('cancel_messages', 'retry_messages')
+            coalesce(job_type::text, '') NOT IN ('cancel_messages', 'retry_messages', 'recompute_metrics')
             OR coalesce(public.user_has_workspace_access(workspace_id), false)
         $check$)
     ) AS wanted (name, queue, command, condition) LOOP

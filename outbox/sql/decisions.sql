@@ -3,7 +3,7 @@
 -- name: arrived
 -- unknown -> sent, by a person. No row for a message: it is not unknown (any more).
 WITH chosen AS MATERIALIZED (
-    SELECT o.id, o.send_key
+    SELECT o.id, o.send_key, o.campaign_id
     FROM public.channel_outbox o
     WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'unknown'
     ORDER BY o.id
@@ -12,6 +12,10 @@ WITH chosen AS MATERIALIZED (
 noted AS (
     INSERT INTO fleet.audit_log (actor, action, subject)
     SELECT %(actor)s, 'arrived', c.id::text FROM chosen c
+),
+hinted AS (
+    INSERT INTO fleet.campaign_hints (campaign_id, at)
+    SELECT DISTINCT c.campaign_id, fleet.now() FROM chosen c WHERE c.campaign_id IS NOT NULL
 ),
 closed AS (
     UPDATE fleet.attempts a

@@ -10,7 +10,7 @@ INSERT INTO fleet.events (
     our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
 )
 SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.proves, n.provider_message_id, n.message_id, n.attempt_id, n.channel,
-    n.address, n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'),
+    lower(n.address), n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'),
     coalesce(n.occurred_at, fleet.now() + (row_number() OVER () - 1) * interval '1 microsecond'), n.workspace_id, fleet.now()
 FROM json_to_recordset(%(rows)s) AS n (
     provider text, tenant_id uuid, event_id text, kind text, proves text, provider_message_id text, message_id uuid,
@@ -166,7 +166,10 @@ moved AS (
     LEFT JOIN noted n USING (message_id)
     WHERE o.id = j.message_id
       AND o.status IN ('scheduled', 'queued', 'unknown', 'sent', 'failed', 'delivered')
-      AND (j.becomes IS NOT NULL OR j.is_duplicate OR n.kind IS NOT NULL)
+      AND (
+          j.becomes IS NOT NULL OR j.is_duplicate
+          OR n.kind IS NOT NULL AND j.flag IS DISTINCT FROM 'duplicate' AND (n.kind, n.reason) IS DISTINCT FROM (o.error_code, o.error_message)
+      )
     RETURNING o.id, j.is_duplicate, coalesce(o.workspace_id, o.tenant_id) AS workspace_id, j.number
 ),
 flagged AS (
@@ -181,7 +184,7 @@ SET applied_at = CASE WHEN j.status <> 'sending' THEN fleet.now() END,
     message_id = j.message_id,
     attempt_id = j.attempt_id,
     channel = j.channel,
-    address = coalesce(e.address, j.address),
+    address = coalesce(j.address, e.address),
     workspace_id = j.workspace_id,
     campaign_id = j.campaign_id
 FROM judged j
@@ -190,12 +193,13 @@ RETURNING e.id, e.applied_at IS NOT NULL
 
 -- name: attach
 -- Events of a person: the message that they are about is the one that they name, else the last one that the account sent
--- to that address, from the number that was written to and on that channel where there is one. The workspace is that message's; where no message is known, it is the tenant whose account, or whose
--- number, it came to. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of
+-- to that address, on that channel, from the number that was written to where there is one. The workspace is that
+-- message's; where no message is known, it is the tenant whose account it came to, or, at the environment's account, whose
+-- number. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of
 -- nobody that we know, and waits.
 WITH told AS MATERIALIZED (
     SELECT e.id, o.id AS message_id, o.channel::text AS channel, o.campaign_id, last.address,
-        coalesce(e.workspace_id, o.workspace_id, o.tenant_id, number.tenant_id, nullif(e.tenant_id, %(nobody)s)) AS workspace_id
+        coalesce(e.workspace_id, o.workspace_id, o.tenant_id, nullif(e.tenant_id, %(nobody)s), number.tenant_id) AS workspace_id
     FROM fleet.events e
     LEFT JOIN LATERAL (
         SELECT a.message_id, a.address
@@ -219,7 +223,7 @@ WITH told AS MATERIALIZED (
 UPDATE fleet.events e
 SET applied_at = fleet.now(),
     next_try_at = NULL,
-    message_id = t.message_id,
+    message_id = coalesce(t.message_id, CASE e.provider WHEN %(ours)s THEN e.message_id END),
     channel = coalesce(e.channel, t.channel),
     address = coalesce(e.address, t.address),
     workspace_id = t.workspace_id,

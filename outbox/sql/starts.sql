@@ -23,7 +23,8 @@ SELECT o.id,
     CASE WHEN o.attempts > 0 THEN (
         SELECT count(*) FROM fleet.attempts a
         WHERE a.message_id = o.id AND a.counted AND a.number > o.attempts_forgiven
-    ) ELSE 0 END AS counted
+    ) ELSE 0 END AS counted,
+    o.campaign_id
 FROM public.channel_outbox o
 CROSS JOIN LATERAL (
     SELECT nullif(btrim(CASE %(address)s WHEN 'email' THEN o.recipient_email ELSE o.recipient_phone END), '') AS address
@@ -104,7 +105,7 @@ SELECT o.id::text,
             SELECT
             FROM fleet.suppressions s
             WHERE s.workspace_id = coalesce(o.workspace_id, o.tenant_id) AND s.channel = o.channel::text AND s.address = lower(w.address)
-              AND s.released_at IS NULL
+              AND (s.released_at IS NULL OR s.released_at <= s.created_at)
               AND (s.expires_at IS NULL OR s.expires_at > fleet.now())
         ) THEN 'suppressed'
         WHEN EXISTS (
@@ -276,7 +277,12 @@ settled AS (
     JOIN answers a ON a.id = j.id
     WHERE o.id = j.id AND o.send_key = a.send_key
       AND (o.status = 'sending' OR (o.status = 'unknown' AND j.status IN ('sent', 'failed', 'unknown')))
-    RETURNING o.id, o.attempts, o.channel::text, o.status, j.is_duplicate, coalesce(o.workspace_id, o.tenant_id) AS workspace_id
+    RETURNING o.id, o.attempts, o.channel::text, o.status, j.is_duplicate, o.campaign_id,
+        coalesce(o.workspace_id, o.tenant_id) AS workspace_id
+),
+hinted AS (
+    INSERT INTO fleet.campaign_hints (campaign_id, at)
+    SELECT DISTINCT s.campaign_id, fleet.now() FROM settled s WHERE s.campaign_id IS NOT NULL AND s.status = 'sent'
 ),
 flagged AS (
     INSERT INTO fleet.audit_log (actor, action, workspace_id, subject, detail)

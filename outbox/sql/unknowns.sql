@@ -136,7 +136,11 @@ moved AS (
         updated_at = fleet.now()
     FROM ended e
     WHERE o.id = e.message_id AND o.status = 'unknown' AND o.send_key = e.send_key
-    RETURNING o.id
+    RETURNING o.id, o.status, o.campaign_id
+),
+hinted AS (
+    INSERT INTO fleet.campaign_hints (campaign_id, at)
+    SELECT DISTINCT m.campaign_id, fleet.now() FROM moved m WHERE m.campaign_id IS NOT NULL AND m.status = 'sent'
 ),
 doubled AS (
     -- Proof of another attempt came first, and now this one is found as well.

@@ -1,6 +1,7 @@
 """One mail: the JSON object that Resend takes, alone or as a member of a batch.
 
-Facts: resend.com/docs/api-reference/emails/send-email; resend.com/docs/dashboard/emails/{tags,attachments}.
+Facts: resend.com/docs/api-reference/emails/send-email; resend.com/docs/dashboard/emails/{tags,attachments};
+resend.com/docs/dashboard/emails/add-unsubscribe-to-transactional-emails (the headers are RFC 8058, section 3.1).
 """
 
 import re
@@ -32,7 +33,7 @@ def mail(message: Message, sender: str) -> dict[str, Any]:
         "to": [message.address],
         "subject": one_line(payload, "subject", limit=SUBJECT_LIMIT),
         **_bodies(payload),
-        **_extras(payload),
+        **_extras(payload, message.unsubscribe_url),
         "tags": [*_tags(payload), _tag("message_id", message.id), _tag("send_key", message.send_key)],
     }
 
@@ -45,7 +46,7 @@ def _bodies(payload: Mapping[str, Any]) -> dict[str, str]:
     return present
 
 
-def _extras(payload: Mapping[str, Any]) -> dict[str, Any]:
+def _extras(payload: Mapping[str, Any], unsubscribe_url: str | None) -> dict[str, Any]:
     for field in ("cc", "bcc"):
         if payload.get(field):
             reason = f"payload.{field} cannot be sent: one message goes to one recipient; insert a row for each"
@@ -53,7 +54,7 @@ def _extras(payload: Mapping[str, Any]) -> dict[str, Any]:
     attachments = objects(payload, "attachments", limit=ATTACHMENTS_LIMIT)
     extras = {
         "reply_to": _reply_to(payload),
-        "headers": {name: _header(name, value) for name, value in mapping(payload, "headers").items()},
+        "headers": _headers(payload, unsubscribe_url),
         "attachments": [_attachment(attachment) for attachment in attachments],
     }
     return {field: extra for field, extra in extras.items() if extra}
@@ -62,6 +63,19 @@ def _extras(payload: Mapping[str, Any]) -> dict[str, Any]:
 def _reply_to(payload: Mapping[str, Any]) -> list[str]:
     given = payload.get("reply_to") or []
     return [one_line({"reply_to": address}, "reply_to") for address in (given if isinstance(given, list) else [given])]
+
+
+def _headers(payload: Mapping[str, Any], unsubscribe_url: str | None) -> dict[str, str]:
+    """Return the payload's own headers, and those of RFC 8058 unless it brings a List-Unsubscribe itself."""
+    headers = {name: _header(name, value) for name, value in mapping(payload, "headers").items()}
+    if unsubscribe_url is None or any(name.lower() == "list-unsubscribe" for name in headers):
+        return headers
+    own = {name: value for name, value in headers.items() if name.lower() != "list-unsubscribe-post"}
+    return {
+        **own,
+        "List-Unsubscribe": f"<{unsubscribe_url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
 
 
 def _header(name: str, value: Any) -> str:

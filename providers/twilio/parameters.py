@@ -42,20 +42,23 @@ def of(callback: Callback) -> Parameters:
 
 @lru_cache(maxsize=1)
 def form(body: bytes) -> Sequence[tuple[str, str]]:
-    """Return the fields of a form as they came; both who checks a signature and who reads ask. Raises Malformed.
+    """Return the fields of a form as they came. Raises Malformed.
+
+    Asked for twice in a row, by the check of the signature and by whoever reads what is signed.
 
     Each must have its `=`: Twilio signs names and values without anything between them, so that a field whose sign was
     taken away would have the same signature and say something else.
     """
-    if not body:
-        return ()
     if len(body) > FORM_LIMIT_BYTES:
         raise Malformed(f"the form has over {FORM_LIMIT_BYTES} bytes")
+    if not body:
+        return ()
     try:
         text = body.decode("utf-8")
-        return tuple(
-            parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=FIELDS_LIMIT)
+        fields = parse_qsl(
+            text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=FIELDS_LIMIT
         )
+        return tuple(fields)
     except ValueError:
         raise Malformed("the body is no form in UTF-8, or has too many fields") from None
 

@@ -53,6 +53,11 @@ def web(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[str]:
     process.wait(30)
 
 
+def test_the_page_to_unsubscribe_is_there(web: str) -> None:
+    status, page = get(f"{web}/unsubscribe/x")
+    assert (status, "<h1>Not found</h1>" in page) == (404, True)
+
+
 def test_the_door_for_callbacks_is_open(web: str) -> None:
     environments = "00000000-0000-0000-0000-000000000000"
     for path in (f"twilio/{environments}", f"pigeon/{environments}", "twilio/x"):

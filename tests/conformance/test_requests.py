@@ -170,3 +170,26 @@ def test_resend_takes_its_key_and_the_permissive_mode_only_for_several_mails() -
         "Idempotency-Key": str(SEND_KEY),
     }
     assert together.headers == {**alone.headers, "x-batch-validation": "permissive"}
+
+
+@needs_specs
+@pytest.mark.parametrize("sample", [one for one in samples_of("resend") if not one.refused], ids=lambda one: one.name)
+def test_a_campaigns_mail_with_its_link_is_allowed_and_the_same_each_time(sample: Sample) -> None:
+    url = "https://fleet.acme.io/unsubscribe/" + "x" * 200
+    message = replace(sample.message(), unsubscribe_url=url)
+    request = request_of("resend", message)
+    assert wrong_in("resend", request) == []
+    assert request == request_of("resend", message)
+    ours = {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    of_payload = sample.payload.get("headers", {})
+    expected = of_payload if "List-Unsubscribe" in of_payload else {**of_payload, **ours}
+    assert json.loads(request.body)["headers"] == expected
+
+
+@each_accepted
+def test_what_is_the_fleets_own_in_a_payload_reaches_no_vendor(sample: Sample) -> None:
+    """`stop_on_reply` is read by the ledger alone, whatever it holds."""
+    message, account = sample.message(), account_of(sample.provider)
+    for value in (True, False, "true", {"deep": [1]}):
+        marked = replace(message, payload={**message.payload, "stop_on_reply": value})
+        assert PROVIDERS[sample.provider].render(marked, account) == sample.part()

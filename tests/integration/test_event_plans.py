@@ -7,7 +7,7 @@ import orjson
 import psycopg
 import pytest
 
-from outbox import events
+from outbox import effects, events
 from outbox.queries import load
 from tests.integration.test_index_plans import nodes
 
@@ -118,3 +118,24 @@ def test_a_second_settlement_finds_the_first_by_its_key(full: psycopg.Connection
         tables, pages = scanned(full, _STARTS["settle"], parameters)
     assert not tables & {"attempts", "channel_outbox"}
     assert pages <= 200 + PAGES_PER_EVENT * BUNDLE
+
+
+@pytest.mark.parametrize("name", effects.EFFECTS)
+def test_what_events_mean_reads_what_they_are_about(full: psycopg.Connection, name: str) -> None:
+    ids, _ = some_events(full)
+    with full.transaction(force_rollback=True):
+        full.execute(
+            "UPDATE fleet.events SET kind = %s, applied_at = now(), next_try_at = NULL, channel = 'sms',"
+            " workspace_id = md5(id::text)::uuid, address = id::text WHERE id = ANY (%s)",
+            ({"suppress": "bounced", "release": "resumed"}.get(name, "soft_bounced"), ids),
+        )
+        tables, pages = scanned(full, effects.EFFECTS[name], {**effects.PARAMETERS, "ids": ids})
+    assert "events" not in tables
+    assert pages <= 200 + PAGES_PER_EVENT * BUNDLE
+
+
+def test_a_recipients_last_words_are_found_among_our_own(full: psycopg.Connection) -> None:
+    who = {"workspace_id": NIL, "channel": "email", "address": "ada@mail.io"}
+    tables, pages = scanned(full, load("unsubscribing")["last_words"], who)
+    assert "events" not in tables
+    assert pages <= 200

@@ -10,8 +10,9 @@ from psycopg.types.json import Jsonb
 
 from config.channels import JOB_TYPES
 from config.database import Pool
-from outbox import jobs
+from outbox import jobs, search
 from tests.factories import insert, status_of, travel
+from tests.integration.test_campaign_metrics import campaign, figures, put_in, rows, workspace_of
 from workers import job_types
 from workers.job_types import JOB_FUNCTIONS
 from workers.run_job import run_job
@@ -44,6 +45,42 @@ async def run_all(worker: Runtime) -> None:
     token, ids = await claim(worker.pool)
     for id_ in ids:
         await run_job(worker, token, UUID(id_))
+
+
+async def test_a_recomputation_stays_in_its_workspace(worker: Runtime, owner: psycopg.Connection) -> None:
+    mine, other = campaign(owner), campaign(owner)
+    for campaign_id in (mine, other):
+        put_in(owner, campaign_id)
+    id_ = job(owner, "recompute_metrics", workspace_id=workspace_of(owner, mine))
+
+    await run_all(worker)
+
+    assert state(owner, id_)[0::2] == ("completed", {"recomputed": 1})
+    assert (figures(owner, mine), rows(owner, other)) == ({}, [])
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_campaigns_are_recomputed_by_name_or_all(
+    worker: Runtime, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    monkeypatch.setattr(search, "CHUNK", 2)
+    campaigns = [campaign(owner) for _ in range(3)]
+    for campaign_id in campaigns:
+        put_in(owner, campaign_id)
+    id_ = job(owner, "recompute_metrics", {"campaign_ids": [str(campaigns[0])]} if named else {})
+
+    await run_all(worker)
+
+    assert state(owner, id_)[0::2] == ("completed", {"recomputed": 1 if named else 3})
+    assert [len(rows(owner, campaign_id)) for campaign_id in campaigns] == ([1, 0, 0] if named else [1, 1, 1])
+
+
+async def test_a_recomputation_of_who_knows_what_fails(worker: Runtime, owner: psycopg.Connection) -> None:
+    id_ = job(owner, "recompute_metrics", {"campaigns": []})
+
+    await run_all(worker)
+
+    assert state(owner, id_)[:2] == ("failed", "payload: campaigns: Extra inputs are not permitted")
 
 
 def test_every_type_that_is_claimed_has_a_function() -> None:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
+from admission.unsubscribe import Links
 from config.channels import Channel
 from outbox.addresses import Allowed
 from outbox.starts import Claimed
@@ -18,13 +19,15 @@ TENANT = UUID(int=7)
 
 def row(payload: Any = None, *, alone: bool = False, address: str = "ada@mail.io") -> Claimed:
     content = orjson.dumps(mail() if payload is None else payload).decode()
-    return Claimed(uuid4(), TENANT, TENANT, "resend", address, content, True, "1", 0, alone, 0)
+    return Claimed(uuid4(), TENANT, TENANT, "resend", address, content, True, "1", 0, alone, 0, None)
 
 
 def prepared(*rows: Claimed) -> Preparation:
     result = Preparation()
     accounts = {TENANT: account_of("resend", **{"from": "us@acme.io"})}
-    rendering = Rendering(Channel.EMAIL, PROVIDERS["resend"], accounts, result, Allowed(()))
+    rendering = Rendering(
+        Channel.EMAIL, PROVIDERS["resend"], accounts, result, allowed=Allowed(()), links=Links(None, ())
+    )
     for one in rows:
         rendering.add(one)
     return result

@@ -1,6 +1,7 @@
 """Resend: what a mail may hold at the boundary, who it comes from, and the way back from a batch's answer."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -224,3 +225,24 @@ def test_what_comes_back_from_a_refused_batch_comes_one_after_another_and_names_
     assert len(waits) == 100
     assert waits[5] >= 1, "five requests a second"
     assert not any("acme" in str(outcome) for outcome in made)
+
+
+@pytest.mark.parametrize("own", ["List-Unsubscribe", "list-unsubscribe", "LIST-UNSUBSCRIBE"])
+def test_a_payloads_own_unsubscribe_header_stays_alone(own: str) -> None:
+    assert headers_of({own: "<mailto:out@acme.io>"}) == {own: "<mailto:out@acme.io>"}
+
+
+def test_a_one_click_without_a_link_of_its_own_is_replaced() -> None:
+    assert headers_of({"X-A": "a", "list-unsubscribe-POST": "whatever"}) == {
+        "X-A": "a",
+        "List-Unsubscribe": "<https://fleet.acme.io/unsubscribe/t>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def headers_of(own: dict[str, str]) -> dict[str, str]:
+    """The headers of a campaign's mail whose payload brings these."""
+    message = message_of("email", {**MAIL, "headers": own})
+    campaign = replace(message, unsubscribe_url="https://fleet.acme.io/unsubscribe/t")
+    found: dict[str, str] = json.loads(RESEND.render(campaign, account_of("resend")).body)["headers"]
+    return found

@@ -143,7 +143,7 @@ SECRETS: Mapping[str, str] = {
     "DATABASE_LISTEN_URL": "postgres://app:hunter2@db/fleet",
     "REDIS_URL": "rediss://:hunter2@cache:6379/0",
     "SENTRY_DSN": "https://hunter2@o1.ingest.sentry.io/1",
-    "FLEET_SECRET_KEY": "hunter2",
+    "FLEET_SECRET_KEY": "hunter2" * 5,
     "FLEET_ENCRYPTION_KEYS": f"hunter:{KEY}",
     "RESEND_API_KEY": "hunter2",
     "RESEND_WEBHOOK_SECRET": "hunter2",
