@@ -122,17 +122,23 @@ def at_work(scene: Scene, *queues: str) -> None:
 
 def reachable(scene: Scene, **variables: str) -> str:
     """Start a web process that vendors reach, with these variables for all processes to come; return its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     scene.fleet.environment |= {"FLEET_PUBLIC_URL": url, **variables}
     scene.fleet.start("web", "uvicorn", "console.web:app", "--port", str(port), "--log-level", "error")
-    until(lambda: _answers(f"{url}/livez"))
+    until(lambda: answers(f"{url}/livez"))
     return url
 
 
-def _answers(url: str) -> bool:
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Tell whether a web process is up."""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return bool(answer.status == 200)
