@@ -364,6 +364,21 @@ async def test_a_stop_at_the_environments_number_is_of_who_wrote_last_or_owns_th
     assert standing(owner) == {(owns, "sms", PERSON, "stopped"), (wrote, "sms", PERSON, "stopped")}
 
 
+async def test_a_number_that_several_have_is_of_the_first_that_still_uses_it(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    owner.execute("ALTER TABLE voice_phone_numbers DROP CONSTRAINT voice_phone_numbers_phone_number_key")
+    left, first, second = uuid4(), uuid4(), uuid4()
+    for tenant, days, is_active in ((second, 1, True), (first, 2, True), (left, 3, False)):
+        owner.execute(
+            "INSERT INTO voice_phone_numbers (tenant_id, phone_number, provider, is_active, created_at)"
+            " VALUES (%s, '+15005550006', 'twilio', %s, now() - make_interval(days => %s))",
+            (tenant, is_active, days),
+        )
+    await tell(ledger, of_person(Kind.STOPPED, None, our_address="+15005550006"))
+    assert standing(owner) == {(first, "sms", PERSON, "stopped")}
+
+
 async def test_an_address_that_the_vendor_writes_differently_is_the_one_that_it_was_given(
     ledger: Pool, owner: psycopg.Connection
 ) -> None:
