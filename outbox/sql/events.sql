@@ -209,17 +209,21 @@ WITH told AS MATERIALIZED (
         coalesce(e.workspace_id, o.workspace_id, o.tenant_id, nullif(e.tenant_id, %(nobody)s), number.tenant_id) AS workspace_id
     FROM fleet.events e
     LEFT JOIN LATERAL (
-        SELECT a.message_id, a.address,
-            e.message_id IS NOT NULL OR coalesce(a.resolution, a.outcome) IN ('accepted', 'arrived', 'unknown', 'sent again') AS is_sent
-        FROM fleet.attempts a
+        SELECT a.message_id, a.address, a.is_sent
+        FROM (
+            SELECT a.message_id, a.address, a.sender, a.provider, a.account_tenant_id, a.finished_at, true AS is_sent
+            FROM fleet.attempts a
+            WHERE a.message_id = e.message_id
+            UNION ALL
+            SELECT a.message_id, a.address, a.sender, a.provider, a.account_tenant_id, a.finished_at,
+                coalesce(a.resolution, a.outcome) IN ('accepted', 'arrived', 'unknown', 'sent again')
+            FROM fleet.attempts a
+            WHERE e.message_id IS NULL AND a.address = e.address
+              AND a.finished_at >= e.received_at - make_interval(days => %(days)s) AND a.started_at <= e.received_at
+        ) AS a
         LEFT JOIN public.channel_outbox about ON about.id = a.message_id
         WHERE a.account_tenant_id = e.tenant_id AND a.provider = e.provider
-          AND CASE
-              WHEN e.message_id IS NOT NULL THEN a.message_id = e.message_id
-              ELSE a.address = e.address AND a.started_at <= e.received_at
-                  AND a.finished_at >= e.received_at - make_interval(days => %(days)s)
-          END
-        ORDER BY is_sent DESC, (a.sender = e.our_address) DESC NULLS LAST, (about.channel::text = e.channel) DESC NULLS LAST,
+        ORDER BY a.is_sent DESC, (a.sender = e.our_address) DESC NULLS LAST, (about.channel::text = e.channel) DESC NULLS LAST,
             a.finished_at DESC
         LIMIT 1
     ) AS last ON true
