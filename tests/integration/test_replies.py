@@ -17,6 +17,7 @@ from outbox.events import Report
 from outbox.settlements import Ended, settle
 from outbox.states import Status
 from providers.base import PROVIDER_WIDE
+from providers.twilio.inbound import kind_of
 from tests.factories import PAYLOADS, column_of, insert, status_of
 from tests.started import Started, claimed, start
 
@@ -175,6 +176,17 @@ async def test_a_stop_is_kept_where_it_has_words(ledger: Pool, owner: psycopg.Co
     assert sorted(one.text or "" for one in await replies.find(ledger, limit=9)) == ["", "Stop it!"]
 
 
+async def test_a_yes_is_an_answer_although_it_is_a_start_as_well(ledger: Pool, owner: psycopg.Connection) -> None:
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
+    await answered(ledger, owner, **ours)
+    step = later(owner, **ours)
+
+    await tell(ledger, reply("Yes!", kind_of("Yes!")))
+
+    assert [one.text for one in await replies.find(ledger, limit=9)] == ["Yes!"]
+    assert status_of(owner, step) == "cancelled"
+
+
 async def test_pages_meet_without_gap_or_overlap(ledger: Pool, owner: psycopg.Connection) -> None:
     one, other = uuid4(), uuid4()
     await tell(
@@ -238,12 +250,12 @@ async def test_by_mail_as_well(ledger: Pool, owner: psycopg.Connection) -> None:
     assert (status_of(owner, step), status_of(owner, other)) == ("cancelled", "scheduled")
 
 
-@pytest.mark.parametrize("kind", [Kind.STOPPED, Kind.UNSUBSCRIBED, Kind.RESUMED])
-async def test_only_a_reply_ends_it(ledger: Pool, owner: psycopg.Connection, kind: Kind) -> None:
+@pytest.mark.parametrize(("kind", "text"), [(Kind.STOPPED, "STOP"), (Kind.UNSUBSCRIBED, "STOP"), (Kind.RESUMED, None)])
+async def test_only_an_answer_ends_it(ledger: Pool, owner: psycopg.Connection, kind: Kind, text: str | None) -> None:
     ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
     step = later(owner, **ours)
-    await tell(ledger, reply("STOP", kind))
+    await tell(ledger, reply(text, kind))
     assert status_of(owner, step) == "scheduled"
 
 
