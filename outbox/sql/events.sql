@@ -1,5 +1,6 @@
 -- Events: what vendors say afterwards, stored once and applied as proof. Applying is in two halves of one transaction:
--- the first locks the messages, so that the second sees everything that a settlement has committed.
+-- the first locks the messages, so that the second sees everything that a settlement has committed. What is of a person
+-- is attached in the transaction after that.
 
 -- name: store
 -- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. The rows stand in
