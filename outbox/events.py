@@ -62,7 +62,7 @@ class Report:
     code: str | None = None
     reason: str | None = None
     occurred_at: datetime | None = None
-    """By the vendor's clock; None: when it is stored."""
+    """By the vendor's clock, at most when it is stored; None: when it is stored."""
     details: Any = field(default=None, repr=False)
     """What was read out of a call or a reply, JSON-like."""
     body: Any = field(default=None, repr=False)
@@ -95,7 +95,7 @@ async def store_in(connection: Connection, reports: Sequence[Report]) -> int:
 
 async def _store(connection: Connection, parts: Sequence[bytes]) -> int:
     rows = (b"[" + b",".join(parts) + b"]").decode()
-    return len(await (await connection.execute(_SQL["store"], {"rows": rows})).fetchall())
+    return len(await (await connection.execute(_SQL["store"], {"rows": rows, "ours": OURS})).fetchall())
 
 
 def encoded(reports: Sequence[Report]) -> bytes:
