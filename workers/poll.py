@@ -47,7 +47,7 @@ async def poll(runtime: Runtime, channel: Channel, ids: Sequence[str]) -> None:
 
 
 async def _poll(runtime: Runtime, channel: Channel, ids: Sequence[UUID]) -> None:
-    sent = await polls.read(runtime.pool, ids)
+    sent = await polls.read(runtime.pool, channel, ids)
     asking = _Asking(runtime, channel, deque(sent), await _accounts(runtime, sent))
     await asyncio.gather(*(asking.run() for _ in range(AT_ONCE)))
     told = await events.store(runtime.pool, asking.told) if asking.told else 0
@@ -91,7 +91,7 @@ class _Asking:
     asked: int = 0
     told: list[Report] = field(default_factory=list)
     gone: list[UUID] = field(default_factory=list)
-    """The vendor has no record of them any more."""
+    """The vendor has no record of them any more, or has answered for the last time."""
     later: dict[UUID, float] = field(default_factory=dict)
     """Could not be asked now; in seconds, when they can."""
     refused: dict[str, tuple[Account, Halted]] = field(default_factory=dict)
@@ -110,6 +110,8 @@ class _Asking:
     async def _try(self, one: Sent, account: Account) -> None:
         try:
             self.told.extend(await self._ask(one, account))
+            if one.is_last:
+                self.gone.append(one.id)
         except Rejected:
             # Under other credentials than it went out under, not to be found does not mean to be gone.
             if account.fingerprint == one.account:

@@ -167,6 +167,37 @@ async def test_what_has_no_end_yet_is_looked_at_when_it_is_twice_as_old_and_last
     assert await requests_of(vendors) == 1 + len(looks)
 
 
+async def test_who_dies_with_the_last_look_loses_it_to_the_next(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    (id_,) = await sent(worker, owner)
+    facts = CHANNELS[SMS].polls
+    assert facts is not None
+    travel(owner, facts.horizon_seconds + 1)
+    assert await due(worker) == [str(id_)]  # and nobody asks
+
+    assert waits_seconds(owner, id_) == pytest.approx(facts.horizon_seconds / 4, abs=10)
+    travel(owner, facts.horizon_seconds * 1.25 + 10)
+    assert (await look(worker)).applied == 1
+    assert (status_of(owner, id_), column_of(owner, id_, "poll_at")) == ("delivered", None)
+
+
+async def test_whose_workers_all_die_is_given_up_at_twice_the_horizon(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    (id_,) = await sent(worker, owner)
+    facts = CHANNELS[SMS].polls
+    assert facts is not None
+    age, claims = facts.horizon_seconds, 0
+    travel(owner, age)
+    while column_of(owner, id_, "poll_at") is not None:
+        age += max(waits_seconds(owner, id_), 0.0) + 1
+        travel(owner, age)
+        claims += len(await due(worker))
+    assert claims == 5
+    assert status_of(owner, id_) == "sent"
+
+
 @pytest.mark.parametrize("is_applied", [True, False])
 async def test_a_callback_that_came_first_makes_the_look_find_nothing_new(
     worker: Runtime, vendors: Vendors, owner: psycopg.Connection, is_applied: bool
