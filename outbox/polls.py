@@ -2,8 +2,8 @@
 
 Owns the time of a message's next look (`channel_outbox.poll_at`) and nothing else of it: what a look brings is an event
 (`outbox.events`). Refuses leases: a claim moves the next look ahead, and whoever dies with it costs one interval, of
-the last look as well: that one is made when the vendor has answered. The first look is set by the statements that make a
-message `sent`.
+the last look as well: that one is made when the vendor has answered. The first look is set by the statements that make
+a message `sent`.
 """
 
 from collections import Counter

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
+from psycopg import sql
 
 from admission.reports import report
 from config.channels import CHANNELS, Channel
@@ -424,3 +425,24 @@ async def test_one_answer_that_breaks_our_reading_costs_the_others_nothing(
     travel(owner, 901)
     await look(worker)
     assert [status_of(owner, id_) for id_ in ids] == ["sent", "delivered", "delivered"]
+
+
+async def test_one_answer_that_the_database_refuses_costs_the_others_nothing(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    ids = await sent(worker, owner, count=3)
+    facts = CHANNELS[SMS].polls
+    assert facts is not None
+    sid = column_of(owner, ids[0], "provider_message_id")
+    owner.execute(
+        sql.SQL("ALTER TABLE fleet.events ADD CONSTRAINT refuses CHECK (provider_message_id <> {})").format(sid)
+    )
+    travel(owner, facts.horizon_seconds + 1)
+
+    await look(worker)
+    assert [status_of(owner, id_) for id_ in ids] == ["sent", "delivered", "delivered"]
+
+    owner.execute("ALTER TABLE fleet.events DROP CONSTRAINT refuses")
+    travel(owner, facts.horizon_seconds * 1.25 + 10)
+    await look(worker)
+    assert status_of(owner, ids[0]) == "delivered", "it was the last look, and is not lost"
