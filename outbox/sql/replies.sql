@@ -2,8 +2,8 @@
 -- ids of events that were applied in this transaction, and come to the same however often they come.
 
 -- name: stop
--- scheduled or queued -> cancelled; sending or unknown stays, and gets no further try, because its time is over (as the
--- end of a cancel does, see cancellation.sql): the messages of the same campaign to whoever replied that say stop_on_reply. Whoever
+-- scheduled or queued -> cancelled; sending -> sending and unknown -> unknown, which get no further try, because their time
+-- is over, as after a cancel (see cancellation.sql): the messages of the same campaign to whoever replied that say stop_on_reply. Whoever
 -- replied is the recipient that the answered message names, or has the address that wrote; numbers are compared by their
 -- last ten digits, because a message's own may be spelled in any way. A lone "Yes" is START to a vendor, and an answer
 -- all the same. It waits for whoever holds a row, and takes it as they leave it. No row:
@@ -35,29 +35,27 @@ waiting AS MATERIALIZED (
     )
 ),
 chosen AS MATERIALIZED (
-    SELECT o.id
+    SELECT o.id, CASE WHEN o.status IN ('scheduled', 'queued') THEN 'cancelled' END AS becomes
     FROM public.channel_outbox o
     WHERE o.id = ANY (ARRAY(SELECT w.id FROM waiting w)) AND o.status IN ('scheduled', 'queued', 'sending', 'unknown')
     ORDER BY o.id
     FOR UPDATE OF o
 )
 UPDATE public.channel_outbox o
-SET status = CASE WHEN o.status IN ('scheduled', 'queued') THEN 'cancelled' ELSE o.status END,
+SET status = coalesce(c.becomes, o.status),
     lease_token = NULL,
     lease_expires_at = NULL,
-    error_code = CASE WHEN o.status IN ('scheduled', 'queued') THEN 'replied' ELSE o.error_code END,
+    expires_at = CASE WHEN c.becomes IS NULL THEN fleet.now() ELSE o.expires_at END,
+    error_code = CASE WHEN c.becomes IS NULL THEN o.error_code ELSE 'replied' END,
     error_message = CASE
-        WHEN o.status IN ('scheduled', 'queued') THEN 'the recipient replied, and payload.stop_on_reply ends the sequence then'
-        ELSE o.error_message
+        WHEN c.becomes IS NULL THEN o.error_message
+        ELSE 'the recipient replied, and payload.stop_on_reply ends the sequence then'
     END,
-    expires_at = CASE WHEN o.status IN ('scheduled', 'queued') THEN o.expires_at ELSE fleet.now() END,
-    finalized_at = CASE WHEN o.status IN ('scheduled', 'queued') THEN fleet.now() ELSE o.finalized_at END,
+    finalized_at = CASE WHEN c.becomes IS NULL THEN o.finalized_at ELSE fleet.now() END,
     updated_at = fleet.now()
-WHERE o.id = ANY (ARRAY(SELECT c.id FROM chosen c))
-  AND (
-      o.status IN ('scheduled', 'queued')
-      OR (o.status IN ('sending', 'unknown') AND (o.expires_at IS NULL OR o.expires_at > fleet.now()))
-  )
+FROM chosen c
+WHERE o.id = c.id AND o.status IN ('scheduled', 'queued', 'sending', 'unknown')
+  AND (c.becomes IS NOT NULL OR o.expires_at IS NULL OR o.expires_at > fleet.now())
 RETURNING o.id
 
 -- name: keep

@@ -315,6 +315,26 @@ async def test_what_the_vendor_puts_off_gets_no_further_try(
     assert (status_of(owner, step), column_of(owner, step, "error_class")) == ("failed", "expired")
 
 
+async def test_what_is_put_off_in_the_same_moment_is_cancelled(ledger: Pool, owner: psycopg.Connection) -> None:
+    """The reply waits for the settlement that holds the step, and finds it as that has left it."""
+    started = await with_the_vendor(ledger, owner)
+    (step,) = started.ids
+    with owner.transaction():
+        owner.execute("SET LOCAL ROLE fleet")
+        owner.execute("UPDATE channel_outbox SET status = 'scheduled' WHERE id = %s", (step,))
+        telling = asyncio.create_task(tell(ledger, reply()))
+        while not await waits_for_a_lock(ledger):
+            assert not telling.done()
+    await telling
+    assert status_of(owner, step) == "cancelled"
+
+
+async def waits_for_a_lock(pool: Pool) -> bool:
+    query = "SELECT FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+    async with pool.connection() as connection:
+        return (await (await connection.execute(query)).fetchone()) is not None
+
+
 async def test_an_end_that_is_over_already_is_left_as_it_is(ledger: Pool, owner: psycopg.Connection) -> None:
     started = await with_the_vendor(ledger, owner)
     end = datetime.now(UTC) - timedelta(hours=1)
