@@ -22,7 +22,8 @@ CACHE_SECONDS = 5.0
 HALT_SECONDS = 120.0
 """After this, a bundle of the account finds out whether it works again."""
 _NO_CREDENTIALS = ""
-"""In the place of a fingerprint: whatever credentials the tenant sets are others."""
+"""In the place of a fingerprint: whatever credentials the tenant sets are others. What was put off meanwhile waits all
+the same until the halt would have ended."""
 
 Resolved = Account | Halted
 

@@ -15,7 +15,7 @@ from psycopg import Error
 
 from config import log
 from config.channels import Channel
-from config.database import AWAY, Connection, Pool, repeated, run
+from config.database import Connection, Pool, is_refusal, repeated, run
 from config.vocabulary import KINDS, Kind
 from outbox import effects, storable
 from outbox.polls import POLLED
@@ -126,9 +126,9 @@ async def apply(pool: Pool, ids: Sequence[int]) -> Applied:
     """
     try:
         return await repeated(pool, lambda connection: _apply(connection, ids))
-    except AWAY:
-        raise
     except Error as refused:
+        if not is_refusal(refused):
+            raise
         if len(ids) == 1:
             _log.error("event_refused", event_id=ids[0], error=type(refused).__name__)
             return await repeated(pool, lambda connection: _wait(connection, ids))
