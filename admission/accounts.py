@@ -60,17 +60,19 @@ class Accounts:
             fresh |= found
         return fresh
 
-    async def of_callbacks(self, provider: str, tenant: UUID) -> Account | None:
-        """Return the account whose callbacks come to `tenant` (`PROVIDER_WIDE`: the environment's); None without one.
+    async def of_callbacks(self, provider: str, tenants: Collection[UUID]) -> dict[UUID, Account]:
+        """Return whose callbacks come to `tenants` (`PROVIDER_WIDE`: the environment's); without an account, none.
 
-        Halted or disconnected, it may still hear what became of what it sent.
+        Halted or disconnected, it may still hear what became of what it sent. Read anew each time.
         """
-        if tenant == PROVIDER_WIDE:
-            found = self._shared(provider)
-        else:
-            row = (await ledger.settings_of(self._pool, provider, [tenant])).get(tenant)
-            found = self._opened(provider, row) if row else Halted("no_settings", "the tenant has no settings")
-        return found if isinstance(found, Account) else None
+        found: dict[UUID, Resolved] = {}
+        if PROVIDER_WIDE in tenants:
+            found[PROVIDER_WIDE] = self._shared(provider)
+        own = [tenant for tenant in tenants if tenant != PROVIDER_WIDE]
+        if own:
+            rows = await ledger.settings_of(self._pool, provider, own)
+            found |= {tenant: self._opened(provider, row) for tenant, row in rows.items()}
+        return {tenant: account for tenant, account in found.items() if isinstance(account, Account)}
 
     async def halt(self, account: Account, why: Halted) -> None:
         """Stop an account that its vendor refused, for all processes; all of its messages will show the reason."""

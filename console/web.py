@@ -29,7 +29,7 @@ from config.database import Pool, pool
 from config.settings import Settings, VendorSettings, load_together
 from console.metrics import exposition
 from console.unsubscribe import Desk, unsubscribe
-from console.webhooks import Door, webhook
+from console.webhooks import Door, open_door, webhook
 from outbox.overview import overview
 from outbox.readiness import NotReady, check
 from providers import registry
@@ -117,6 +117,7 @@ async def _open(app: Starlette) -> AsyncIterator[None]:
         app.state.fleet = State(settings, addresses.database_url, database, broker, door)
         app.state.unsubscribing = Desk(database, Links(settings.public_url, settings.secret_keys))
         yield
+        door.refusals.close()
         broker.close()
         await database.close()
 
@@ -126,7 +127,7 @@ def _door(
 ) -> Door:
     receivers = all_doors(providers)
     accounts = Accounts(database, receivers, of_vendors, settings.keyring, settings.public_url)
-    return Door(database, receivers, accounts, settings.public_url)
+    return open_door(database, receivers, accounts, settings.public_url)
 
 
 _ROUTES: list[Any] = [
@@ -137,3 +138,5 @@ _ROUTES: list[Any] = [
     Route("/webhooks/{provider}/{tenant_id:uuid}", webhook, methods=["POST"]),
 ]
 app = Starlette(routes=_ROUTES, lifespan=_open)
+# A redirect would be built from the Host that the client made up.
+app.router.redirect_slashes = False

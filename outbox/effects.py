@@ -1,4 +1,5 @@
-"""What applied events mean beyond their message: who must not be contacted any more, and who may again.
+"""What applied events mean beyond their message: who must not be contacted any more and who may again, what people
+answered and which sequences that ends, and what became of calls.
 
 Owns the list of effects and their figures. Each runs in the transaction that applied its events, so that an event and
 what it means are never apart; each comes to the same when its events are applied again, or in another order.
@@ -11,6 +12,7 @@ import orjson
 
 from config.database import Connection
 from config.vocabulary import KINDS, Reason
+from outbox import calls
 from outbox.queries import load
 
 SOFT_BOUNCES = 3
@@ -32,12 +34,14 @@ PARAMETERS: Mapping[str, Any] = {
     "rest_days": SOFT_REST_DAYS,
 }
 
-_EFFECTS = load("effects")
-NAMES = tuple(_EFFECTS)
-"""In the order in which they lock; what is suppressed and released ends as the later of the two says."""
+_REPLIES = load("replies")
+EFFECTS = {"stop": _REPLIES["stop"], **load("effects"), "keep": _REPLIES["keep"]}
+"""By name, in the order in which they lock: messages before anything else, as everywhere. What is suppressed and
+released in one bundle ends as the later of the two says."""
 
 
 async def take(connection: Connection, event_ids: Sequence[int]) -> None:
     """Let events take effect that this transaction has applied."""
-    for name in NAMES:
-        await connection.execute(_EFFECTS[name], {**PARAMETERS, "ids": list(event_ids)})
+    for statement in EFFECTS.values():
+        await connection.execute(statement, {**PARAMETERS, "ids": list(event_ids)})
+    await calls.record(connection, event_ids)

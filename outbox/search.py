@@ -89,6 +89,11 @@ async def read(pool: Pool, id_: UUID) -> tuple[dict[str, Any], list[dict[str, An
     return rows[0][0], [row[0] for row in attempts]
 
 
+async def events_of(pool: Pool, id_: UUID) -> list[dict[str, Any]]:
+    """Return what vendors said of a message, the earliest first: when, who, which kind, and why."""
+    return [row[0] for row in await run(pool, _SQL["events"], id=id_)]
+
+
 async def chunks(pool: Pool, wanted: Filter) -> AsyncIterator[list[UUID]]:
     """Yield the ids of all messages that match, in pieces that one statement may change."""
     after: Found | None = None

@@ -45,7 +45,7 @@ class ErrorClass(StrEnum):
 
 TRANSITIONS: dict[tuple[Status, Status], str] = {
     (Status.SCHEDULED, Status.QUEUED): "claim",
-    (Status.SCHEDULED, Status.CANCELLED): "cancel",
+    (Status.SCHEDULED, Status.CANCELLED): "cancel, or a reply that stops its sequence",
     (Status.SCHEDULED, Status.FAILED): "reject_unclaimable, or an event: undelivered",
     (Status.SCHEDULED, Status.SENT): "late proof that an earlier attempt was accepted",
     (Status.SCHEDULED, Status.DELIVERED): "event: an earlier attempt was delivered",
@@ -57,7 +57,7 @@ TRANSITIONS: dict[tuple[Status, Status], str] = {
     ): "reject, expired at its start or when put off, crashed workers, or an event: undelivered",
     (Status.QUEUED, Status.SENT): "late proof that an earlier attempt was accepted",
     (Status.QUEUED, Status.DELIVERED): "event: an earlier attempt was delivered",
-    (Status.QUEUED, Status.CANCELLED): "cancel",
+    (Status.QUEUED, Status.CANCELLED): "cancel, or a reply that stops its sequence",
     (Status.QUEUED, Status.SUPPRESSED): "start refused by a suppression",
     (Status.SENDING, Status.SENT): "settle: accepted, or whatever the answer, an earlier attempt was",
     (Status.SENDING, Status.FAILED): "settle: rejected or exhausted",

@@ -18,7 +18,9 @@ DEPTH_LIMIT = 32
 
 def text(value: object, limit: int = TEXT_LIMIT) -> str:
     """Return `value` as text that a column takes, cut to `limit` characters."""
-    cleaned = str(value).replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    cleaned = str(value).replace("\x00", "")
+    if not cleaned.isascii():
+        cleaned = cleaned.encode("utf-8", "replace").decode("utf-8")
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
 
 

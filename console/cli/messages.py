@@ -10,16 +10,16 @@ import click
 
 from config.channels import Channel
 from config.database import Pool
-from config.log import mask
 from console.cli.ledger import actor, with_ledger
 from console.cli.scope import cancel_scope
-from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, print_json, print_table, say
-from outbox import decisions, search
+from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, masked, print_json, print_table, say
+from outbox import decisions, replies, search
 from outbox.addresses import NotAnAddress, normalise
 from outbox.scopes import Scope
 from outbox.search import Filter, Found
 from outbox.states import Status
 
+REPLIES_SHOWN = 100
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Change = Callable[[Pool, list[UUID]], Awaitable[set[UUID]]]
@@ -98,20 +98,22 @@ def list_(statuses: tuple[str, ...], limit: int, as_json: bool, unmasked: bool, 
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--unmasked", is_flag=True, help="Show whole addresses and the payload.")
 def get(id_: UUID, as_json: bool, unmasked: bool) -> None:
-    """Show one message and every attempt."""
-    found = with_ledger(lambda pool: search.read(pool, id_))
+    """Show one message: every attempt, what vendors said of it, and what its recipient answered."""
+    found = with_ledger(lambda pool: _read(pool, id_))
     if found is None:
         fail(f"there is no message {id_}", Exit.NOTHING)
-    message, attempts = found
     if not unmasked:
-        message = {name: _masked(value) for name, value in message.items()}
-        message["payload"] = f"{len(message['payload'] or ())} fields (--unmasked shows them)"
+        payload = found["message"]["payload"]
+        found = {name: masked(value) for name, value in found.items()}
+        found["message"]["payload"] = f"{len(payload or ())} fields (--unmasked shows them)"
     if json_wanted(as_json):
-        print_json({"message": message, "attempts": attempts})
+        print_json(found)
         return
-    print_table(("", ""), [(name, value) for name, value in message.items() if value is not None])
-    columns = ("number", "outcome", "http_status", "error_code", "provider_message_id", "started_at", "finished_at")
-    print_table(columns, [[attempt[column] for column in columns] for attempt in attempts], title="\nAttempts")
+    print_table(("", ""), [(name, value) for name, value in found.pop("message").items() if value is not None])
+    for name, rows in found.items():
+        if rows or name == "attempts":
+            columns = _SHOWN[name]
+            print_table(columns, [[row[column] for column in columns] for row in rows], title=f"\n{name.capitalize()}")
 
 
 @click.command()
@@ -206,14 +208,28 @@ def _recipient(text: str | None) -> str | None:
         return text
 
 
+_SHOWN = {
+    "attempts": ("number", "outcome", "http_status", "error_code", "provider_message_id", "started_at", "finished_at"),
+    "events": ("occurred_at", "provider", "kind", "code", "reason"),
+    "replies": ("received_at", "address", "text"),
+}
+
+
+async def _read(pool: Pool, id_: UUID) -> dict[str, Any] | None:
+    """Return everything that is known of a message, by the names under which it is shown."""
+    found = await search.read(pool, id_)
+    if found is None:
+        return None
+    told = await search.events_of(pool, id_)
+    answers = await replies.find(pool, message_id=id_, limit=REPLIES_SHOWN)
+    return {
+        "message": found[0],
+        "attempts": found[1],
+        "events": told,
+        "replies": [asdict(answer) for answer in answers],
+    }
+
+
 def _shown(found: Found, unmasked: bool) -> dict[str, Any]:
     row = asdict(found)
-    return row if unmasked else {name: _masked(value) for name, value in row.items()}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {name: _masked(one) for name, one in value.items()}
-    return [_masked(one) for one in value] if isinstance(value, list) else value
+    return row if unmasked else {name: masked(value) for name, value in row.items()}

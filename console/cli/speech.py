@@ -19,6 +19,7 @@ from rich.text import Text
 
 from config import version
 from config.embedded.errors import EmbeddedError
+from config.log import mask
 from config.settings import SettingsError
 from outbox.readiness import NotReady
 
@@ -80,6 +81,15 @@ def say(sentence: str) -> None:
 def plain(text: str) -> str:
     """Return the text without what a terminal would obey: control characters, and those that turn the writing."""
     return _OBEYED.sub("", text)
+
+
+def masked(value: Any) -> Any:
+    """Return data with every address in it masked, also inside of lists and objects."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {name: masked(one) for name, one in value.items()}
+    return [masked(one) for one in value] if isinstance(value, list) else value
 
 
 def first_line(error: BaseException) -> str:

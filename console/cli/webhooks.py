@@ -7,6 +7,7 @@ import click
 
 from config.database import Pool
 from config.settings import Settings, load
+from console.cli.callbacks import list_, replay
 from console.cli.ledger import actor, with_ledger
 from console.cli.speech import Exit, FleetGroup, fail, say
 from outbox import accounts
@@ -75,4 +76,6 @@ def _address(settings: Settings, provider: str, tenant: UUID) -> str:
     return f"{settings.public_url or ''}/webhooks/{provider}/{tenant}"
 
 
-webhooks = FleetGroup("webhooks", help="Secrets of the vendors' callbacks.", commands=[secret])
+webhooks = FleetGroup(
+    "webhooks", help="The vendors' callbacks: secrets, and what came in.", commands=[list_, replay, secret]
+)

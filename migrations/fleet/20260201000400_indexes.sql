@@ -33,3 +33,16 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_jobs_running ON public.job_queue (
 
 CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS fleet_jobs_unique_key ON public.job_queue (unique_key)
 WHERE unique_key IS NOT NULL AND status IN ('pending', 'running');
+
+-- Whose lead it is that wrote or called: by mail in any capitals, by number in any spelling (see fleet.lead_of).
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_leads_email ON public.leads (workspace_id, lower(email))
+WHERE email IS NOT NULL;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_leads_phone ON public.leads (
+    workspace_id,
+    right(regexp_replace(phone, '\D', '', 'g'), 10)
+) WHERE phone IS NOT NULL;
+
+-- A call that the platform has recorded itself is not recorded twice.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_calls_vapi ON public.voice_call_records (vapi_call_id)
+WHERE vapi_call_id IS NOT NULL;

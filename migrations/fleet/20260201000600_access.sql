@@ -1,6 +1,7 @@
 -- What the role fleet may do in the platform's schema: just what it needs, through row level security.
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.channel_outbox, public.job_queue TO fleet;
+GRANT SELECT, INSERT, UPDATE ON public.voice_call_records TO fleet;
 GRANT SELECT ON fleet.schema_migrations TO fleet;
 GRANT SELECT ON
     public.workspaces, public.leads, public.crm_contacts, public.voice_phone_numbers,
@@ -19,7 +20,7 @@ DECLARE
 BEGIN
     FOREACH protected IN ARRAY ARRAY[
         'public.channel_outbox', 'public.job_queue', 'public.workspaces', 'public.leads', 'public.crm_contacts',
-        'public.voice_phone_numbers', 'public.ai_settings_resend', 'public.ai_settings_twilio',
+        'public.voice_phone_numbers', 'public.voice_call_records', 'public.ai_settings_resend', 'public.ai_settings_twilio',
         'public.ai_settings_voice', 'public.ai_settings_social', 'public.cmo_campaigns', 'public.campaigns',
         'public.campaign_metrics'
     ]::regclass[] LOOP

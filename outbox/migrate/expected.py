@@ -39,6 +39,12 @@ ADDED: dict[str, Columns] = {
 }  # fmt: skip
 """What the fleet adds to the queues."""
 
+_CALL: Columns = {
+    "id": _UUID, "tenant_id": _UUID, "phone_number_id": _UUID, "vapi_call_id": TEXT, "lead_id": _UUID,
+    "direction": TEXT, "duration_seconds": _NUMBER, "transcript": TEXT, "summary": TEXT, "sentiment": TEXT,
+    "status": TEXT, "created_at": _TIME,
+}  # fmt: skip
+
 COLUMNS: dict[str, Columns] = {
     "channel_outbox": {
         "id": _UUID, "workspace_id": _UUID, "tenant_id": _UUID, "channel": TEXT, "provider": TEXT,
@@ -64,8 +70,10 @@ COLUMNS: dict[str, Columns] = {
         "tenant_id": _UUID, "vapi_private_key": TEXT, "default_vapi_assistant_id": TEXT, "is_connected": _BOOLEAN,
     },
     "voice_phone_numbers": {
-        "tenant_id": _UUID, "phone_number": TEXT, "provider": TEXT, "provider_id": TEXT, "is_active": _BOOLEAN,
+        "id": _UUID, "tenant_id": _UUID, "phone_number": TEXT, "provider": TEXT, "provider_id": TEXT,
+        "is_active": _BOOLEAN,
     },
+    "voice_call_records": _CALL,
     # Of the other tables, the keys by which their policies tell whose a row is, and what the dashboards add up.
     "workspaces": {"id": _UUID, "owner_id": _UUID},
     "workspace_members": {"workspace_id": _UUID, "user_id": _UUID},
@@ -92,7 +100,6 @@ COLUMNS: dict[str, Columns] = {
     "cmo_content_assets": _BOTH_KEYS,
     "cmo_funnels": _BOTH_KEYS,
     "voice_agents": _BOTH_KEYS,
-    "voice_call_records": {"tenant_id": _UUID},
     "ai_settings_social": {"tenant_id": _UUID},
     "deals": {"lead_id": _UUID, "value": _NUMBER, "probability": _NUMBER},
     "tasks": {"lead_id": _UUID},
@@ -108,8 +115,8 @@ COLUMNS: dict[str, Columns] = {
 """Every table that the migrations make or change."""
 
 READ = (
-    *QUEUES, "workspaces", "leads", "crm_contacts", "voice_phone_numbers", "ai_settings_resend", "ai_settings_twilio",
-    "ai_settings_voice", "ai_settings_social", "cmo_campaigns", "campaigns", "campaign_metrics",
+    *QUEUES, "workspaces", "leads", "crm_contacts", "voice_phone_numbers", "voice_call_records", "ai_settings_resend",
+    "ai_settings_twilio", "ai_settings_voice", "ai_settings_social", "cmo_campaigns", "campaigns", "campaign_metrics",
 )  # fmt: skip
 """The tables whose rows the fleet must see."""
 
@@ -117,6 +124,8 @@ VOCABULARIES: dict[tuple[str, str], tuple[str, ...]] = {
     ("channel_outbox", "status"): tuple(Status),
     ("channel_outbox", "channel"): tuple(Channel),
     ("job_queue", "status"): ("pending", "running", "completed", "failed"),
+    ("voice_call_records", "direction"): ("inbound", "outbound"),
+    ("voice_call_records", "status"): ("completed", "failed", "no_answer"),
 }
 """Columns whose CHECK or enum must admit these words; `migrate` widens what does not."""
 
@@ -136,6 +145,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "job_queue": (
         "status", "scheduled_at", "started_at", "completed_at", "retry_count", "error_message", *ADDED["job_queue"],
     ),
+    "voice_call_records": tuple(_CALL),
     "campaigns": ("id", "workspace_id", "name", "channel", "status"),
     "campaign_metrics": (
         "sent_count", "delivered_count", "open_count", "clicks", "bounce_count", "unsubscribe_count", "data_mode",
@@ -150,11 +160,16 @@ EMPTIED: dict[str, tuple[str, ...]] = {
         "poll_at",
     ),
     "job_queue": ("lease_token", "lease_expires_at", "error_message", "completed_at"),
+    "voice_call_records": (
+        "phone_number_id", "vapi_call_id", "lead_id", "duration_seconds", "transcript", "summary", "sentiment",
+        "status",
+    ),
 }  # fmt: skip
 """Columns that the fleet sets to NULL."""
 
 FREE_TEXT: dict[str, tuple[str, ...]] = {
     "channel_outbox": ("sender", "provider_message_id", "error_class", "error_code", "error_message"),
     "job_queue": ("error_message",),
+    "voice_call_records": ("vapi_call_id", "transcript", "summary", "sentiment"),
 }
 """Columns that take what vendors and people say, whatever its length and words."""

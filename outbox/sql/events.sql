@@ -2,7 +2,8 @@
 -- the first locks the messages, so that the second sees everything that a settlement has committed.
 
 -- name: store
--- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition.
+-- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. In one order, so
+-- that two who store the same events wait for each other in turn.
 INSERT INTO fleet.events (
     provider, tenant_id, event_id, kind, proves, provider_message_id, message_id, attempt_id, channel, address,
     our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
@@ -15,6 +16,7 @@ FROM json_to_recordset(%(rows)s) AS n (
     attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
     occurred_at timestamptz, workspace_id uuid
 )
+ORDER BY n.provider, n.tenant_id, n.event_id
 ON CONFLICT (provider, tenant_id, event_id) DO NOTHING
 RETURNING id, set_config('synchronous_commit', 'on', true)
 
@@ -195,8 +197,9 @@ RETURNING e.id, e.applied_at IS NOT NULL
 
 -- name: attach
 -- Events of a person: the message that they are about is the one that they name, else the last one that the account sent
--- to that address. The workspace is that message's; where no message is known, it is the tenant whose account it came to,
--- or, at the environment's account, whose number. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of
+-- to that address, on that channel, from the number that was written to where there is one. The workspace is that
+-- message's; where no message is known, it is the tenant whose account it came to, or, at the environment's account, whose
+-- number. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of
 -- nobody that we know, and waits.
 WITH told AS MATERIALIZED (
     SELECT e.id, o.id AS message_id, o.channel::text AS channel, o.campaign_id, last.address,
@@ -205,12 +208,14 @@ WITH told AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT a.message_id, a.address
         FROM fleet.attempts a
+        LEFT JOIN public.channel_outbox about ON about.id = a.message_id
         WHERE a.account_tenant_id = e.tenant_id AND a.provider = e.provider
           AND CASE
               WHEN e.message_id IS NOT NULL THEN a.message_id = e.message_id
               ELSE a.address = e.address AND a.finished_at >= fleet.now() - make_interval(days => %(days)s)
           END
-        ORDER BY (a.sender = e.our_address) DESC NULLS LAST, a.finished_at DESC
+        ORDER BY (a.sender = e.our_address) DESC NULLS LAST, (about.channel::text = e.channel) DESC NULLS LAST,
+            a.finished_at DESC
         LIMIT 1
     ) AS last ON true
     LEFT JOIN public.channel_outbox o ON o.id = CASE e.provider WHEN %(ours)s THEN e.message_id ELSE last.message_id END

@@ -35,6 +35,17 @@ SELECT to_jsonb(o) FROM public.channel_outbox o WHERE o.id = %(id)s
 -- name: attempts
 SELECT to_jsonb(a) FROM fleet.attempts a WHERE a.message_id = %(id)s ORDER BY a.number
 
+-- name: events
+-- What vendors said of a message, in the order in which it happened; only what was applied, because anybody's callback
+-- may name any message.
+SELECT jsonb_build_object(
+    'id', e.id, 'occurred_at', e.occurred_at, 'received_at', e.received_at, 'provider', e.provider, 'kind', e.kind,
+    'code', e.code, 'reason', e.reason
+)
+FROM fleet.events e
+WHERE e.message_id = %(id)s AND e.applied_at IS NOT NULL
+ORDER BY e.occurred_at, e.id
+
 -- name: retry
 -- failed -> scheduled, by a person: what was tried so far, and what crashed over it, no longer counts, and an end that has
 -- passed no longer holds. No row for a message: it is not failed (any more), so there is nothing to try again.

@@ -41,6 +41,30 @@ def test_find_and_read(env: dict[str, str], owner: psycopg.Connection) -> None:
     assert fleet("messages", "get", str(uuid4()), env=env).returncode == 4
 
 
+def test_what_was_said_of_a_message_and_answered(env: dict[str, str], owner: psycopg.Connection) -> None:
+    id_, workspace = insert(owner, "sms", status="sent"), uuid4()
+    owner.execute(
+        "INSERT INTO fleet.events (provider, tenant_id, event_id, kind, message_id, code, reason, body, applied_at)"
+        " VALUES ('twilio', %s, 'x', 'failed', %s, '30003', 'not to +14155550100', '{}', now())",
+        (uuid4(), id_),
+    )
+    owner.execute(
+        "INSERT INTO fleet.replies (event_id, workspace_id, channel, address, message_id, text, received_at)"
+        " VALUES (1, %s, 'sms', '+14155550100', %s, 'Call me: +14155550123', now())",
+        (workspace, id_),
+    )
+
+    shown = json.loads(fleet("messages", "get", str(id_), env=env).stdout)
+    (told,), (answer,) = shown["events"], shown["replies"]
+    assert (told["kind"], told["code"], told["reason"]) == ("failed", "30003", "not to …100")
+    assert (answer["address"], answer["text"]) == ("…100", "Call me: …123")
+    (listed,) = json.loads(fleet("replies", "list", "--workspace", str(workspace), "--json", env=env).stdout)["replies"]
+    assert listed == answer
+    unmasked = json.loads(fleet("replies", "list", "--message", str(id_), "--unmasked", env=env).stdout)["replies"]
+    assert [one["address"] for one in unmasked] == ["+14155550100"]
+    assert fleet("replies", "list", "--workspace", str(uuid4()), env=env).returncode == 4
+
+
 def test_retry_by_id_and_by_filter(env: dict[str, str], owner: psycopg.Connection) -> None:
     one, others, sent = failed(owner), [failed(owner, channel="sms") for _ in range(3)], insert(owner, status="sent")
 

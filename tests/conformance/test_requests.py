@@ -184,3 +184,12 @@ def test_a_campaigns_mail_with_its_link_is_allowed_and_the_same_each_time(sample
     of_payload = sample.payload.get("headers", {})
     expected = of_payload if "List-Unsubscribe" in of_payload else {**of_payload, **ours}
     assert json.loads(request.body)["headers"] == expected
+
+
+@each_accepted
+def test_what_is_the_fleets_own_in_a_payload_reaches_no_vendor(sample: Sample) -> None:
+    """`stop_on_reply` is read by the ledger alone, whatever it holds."""
+    message, account = sample.message(), account_of(sample.provider)
+    for value in (True, False, "true", {"deep": [1]}):
+        marked = replace(message, payload={**message.payload, "stop_on_reply": value})
+        assert PROVIDERS[sample.provider].render(marked, account) == sample.part()

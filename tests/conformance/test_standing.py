@@ -57,6 +57,9 @@ def test_a_call_tells_what_its_callback_tells(status: str) -> None:
     assert all(one.occurred_at is not None and one.answer["sid"] == "CA1" for one in found)
 
 
+UNREADABLE: list[Any] = [b"", b"<html>", [], None, {}, {"sid": "SM1"}, {"sid": 7, "status": {}}]
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "kind"),
     [
@@ -65,10 +68,7 @@ def test_a_call_tells_what_its_callback_tells(status: str) -> None:
         (401, {"code": 20003, "message": "Authenticate"}, Halted),
         (429, {"code": 20429, "message": "Too many"}, Later),
         (503, b"", Unknown),
-        *(
-            (200, answer, Unknown)
-            for answer in (b"", b"<html>", [], None, {}, {"sid": "SM1"}, {"sid": 7, "status": {}})
-        ),
+        *((200, answer, Unknown) for answer in UNREADABLE),
     ],
 )
 @pytest.mark.parametrize("channel", [Channel.SMS, Channel.VOICE])

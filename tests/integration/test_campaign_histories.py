@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -32,7 +32,10 @@ KINDS = (
     *(Kind.FAILED, Kind.COMPLAINED, Kind.STOPPED, Kind.UNSUBSCRIBED),
 )
 ENDS = st.sampled_from([Status.SENT, Status.SENT, Status.SENT, Status.FAILED, Status.SCHEDULED, Status.UNKNOWN])
-_Result = TypeVar("_Result")
+Step = Callable[[st.DataObject], None]
+
+
+DECISIONS: tuple[Callable[..., Coroutine[Any, Any, object]], ...] = (retry, cancel, decisions.arrived)
 
 
 @dataclass
@@ -55,8 +58,8 @@ class World:
 
     def step(self, data: st.DataObject) -> None:
         """Something happens, by the ledger's own statements."""
-        step = data.draw(st.sampled_from([self.send, self.hear, self.hear, self.hear, self.decide, self.count]))
-        step(data)
+        steps: list[Step] = [self.send, self.hear, self.hear, self.hear, self.decide, self.count]
+        data.draw(st.sampled_from(steps))(data)
 
     def send(self, data: st.DataObject) -> None:
         started = self.do(begun(self.pool))
@@ -75,7 +78,7 @@ class World:
 
     def decide(self, data: st.DataObject) -> None:
         ids = data.draw(st.lists(st.sampled_from(self.ids), max_size=2))
-        self.do(data.draw(st.sampled_from([retry, cancel, decisions.arrived]))(self.pool, ids, actor="test"))
+        self.do(data.draw(st.sampled_from(DECISIONS))(self.pool, ids, actor="test"))
 
     def count(self, data: st.DataObject) -> None:
         del data
@@ -98,7 +101,8 @@ class World:
         accepted = {
             row[0]
             for row in read(
-                "SELECT message_id FROM fleet.attempts WHERE 'accepted' IN (outcome, resolution) OR resolution = 'arrived'"
+                "SELECT message_id FROM fleet.attempts"
+                " WHERE outcome = 'accepted' OR resolution IN ('accepted', 'arrived')"
             )
         }
         heard: dict[str, set[UUID]] = {kind: set() for kind in KINDS}

@@ -121,7 +121,7 @@ def test_a_second_settlement_finds_the_first_by_its_key(full: psycopg.Connection
     assert pages <= 200 + PAGES_PER_EVENT * BUNDLE
 
 
-@pytest.mark.parametrize("name", effects.NAMES)
+@pytest.mark.parametrize("name", effects.EFFECTS)
 def test_what_events_mean_reads_what_they_are_about(full: psycopg.Connection, name: str) -> None:
     ids, _ = some_events(full)
     with full.transaction(force_rollback=True):
@@ -130,7 +130,7 @@ def test_what_events_mean_reads_what_they_are_about(full: psycopg.Connection, na
             " workspace_id = md5(id::text)::uuid, address = id::text WHERE id = ANY (%s)",
             ({"suppress": "bounced", "release": "resumed"}.get(name, "soft_bounced"), ids),
         )
-        tables, pages = scanned(full, load("effects")[name], {**effects.PARAMETERS, "ids": ids})
+        tables, pages = scanned(full, effects.EFFECTS[name], {**effects.PARAMETERS, "ids": ids})
     assert "events" not in tables
     assert pages <= 200 + PAGES_PER_EVENT * BUNDLE
 

@@ -10,9 +10,9 @@ EXPECTED = {
     ("SELECT", "INSERT", "UPDATE", "DELETE"): """
         channel_outbox job_queue fleet.batches fleet.unknowns fleet.events fleet.accounts fleet.pauses
         fleet.suppressions fleet.templates fleet.limits fleet.lanes fleet.lane_hints fleet.workers fleet.bundles
-        fleet.relays fleet.api_keys fleet.campaign_hints fleet.campaign_rollups
+        fleet.relays fleet.api_keys fleet.replies fleet.campaign_hints fleet.campaign_rollups
     """,
-    ("SELECT", "INSERT", "UPDATE"): "campaign_metrics",
+    ("SELECT", "INSERT", "UPDATE"): "voice_call_records campaign_metrics",
     ("SELECT", "INSERT"): "fleet.attempts fleet.promises fleet.audit_log campaigns",
     ("SELECT",): """
         workspaces leads crm_contacts voice_phone_numbers ai_settings_resend ai_settings_twilio ai_settings_voice

@@ -140,6 +140,21 @@ def test_a_trigger_that_runs_with_the_fleets_rights_is_told_apart(database: Data
     assert "rights of role fleet" not in problems_of["channel_outbox: remember"]
 
 
+def test_the_owners_call_records_are_made_to_take_ours(database: Database, empty_database: str) -> None:
+    database.execute("UPDATE voice_call_records SET status = 'completed', duration_seconds = 1")
+    database.execute("ALTER TABLE voice_call_records ADD CONSTRAINT ends CHECK (status IN ('completed', 'busy'))")
+    database.execute("ALTER TABLE voice_call_records ALTER duration_seconds SET NOT NULL, ADD CHECK (sentiment <> '')")
+    assert set(told(database)) == {
+        ("note", "row level security"),
+        ("note", "voice_call_records: voice_call_records_sentiment_check"),
+        ("resolved", "voice_call_records.duration_seconds"),
+        ("resolved", "voice_call_records.status"),
+    }
+    migrate(empty_database, lambda _line: None)
+    for end in ("busy", "no_answer"):
+        database.execute("INSERT INTO voice_call_records (status, duration_seconds) VALUES (%s, NULL)", (end,))
+
+
 def test_what_is_widened_keeps_its_own_words(database: Database, empty_database: str) -> None:
     database.execute(
         "ALTER TABLE channel_outbox ADD CHECK (status IN ('scheduled', 'sent', 'delivered', 'failed', 'draft'))"

@@ -23,7 +23,7 @@ OUR_NUMBER = "+15005550006"
 REFUSED = "+15005550004"
 """Of Twilio's own test numbers the one that has replied STOP: 21610."""
 
-Write = Callable[[str], Awaitable[None]]
+Write = Callable[..., Awaitable[None]]
 
 
 async def apply_all(pool: Pool) -> None:
@@ -72,6 +72,20 @@ async def test_what_waits_in_the_queue_is_not_sent_after_a_stop_until_start(
     await deliver(worker, Channel.SMS)
     assert status_of(owner, again) == "sent"
     assert suppressions(owner)[0][-1] is True
+
+
+async def test_who_writes_answers_the_last_text_and_not_a_later_call(
+    worker: Runtime, owner: psycopg.Connection, write: Write
+) -> None:
+    texts, calls = uuid4(), uuid4()
+    insert(owner, "sms", workspace_id=texts)
+    await deliver(worker, Channel.SMS)
+    insert(owner, "voice", workspace_id=calls, provider="twilio", payload={"say": "Hello"})
+    await deliver(worker, Channel.VOICE)
+
+    await write("STOP")
+
+    assert suppressions(owner) == [(texts, "sms", "+14155550100", "stopped", False)]
 
 
 async def test_a_reply_is_kept_with_its_message_and_suppresses_nobody(

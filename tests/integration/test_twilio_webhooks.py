@@ -1,7 +1,7 @@
 """Twilio at the receiver's door: its own signatures, over the public address, whatever proxy stands before it."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 
@@ -31,7 +31,9 @@ class Proxied:
     def __init__(self, pool: Pool, settings: Settings, public_url: str | None, *, trusted: str = "") -> None:
         app = Starlette(routes=[Route("/webhooks/{provider}/{tenant_id:uuid}", webhook, methods=["POST"])])
         app.state.fleet = SimpleNamespace(door=door(pool, settings, public_url))
-        self._app = ProxyHeadersMiddleware(app, trusted_hosts=trusted) if trusted else app
+        self._app: Any = app
+        if trusted:
+            self._app = ProxyHeadersMiddleware(cast("Any", app), trusted_hosts=trusted)
 
     async def post(self, url: str, body: bytes, signature: str, root_path: str = "", **headers: str) -> int:
         parts = urlsplit(url)

@@ -1,7 +1,7 @@
 """The receiver: what is stored, and each way in which a request is refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +16,9 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from admission.accounts import Accounts
 from config.database import Pool, pool
 from config.settings import Settings, load_together
-from console.webhooks import BODY_LIMIT_BYTES, Door, webhook
+from console.intake import Intake
+from console.uploads import BODY_LIMIT_BYTES
+from console.webhooks import Door, open_door, webhook
 from outbox import events
 from outbox.states import Status
 from providers import registry
@@ -88,7 +90,7 @@ def door(database: Pool, settings: Settings, public_url: str | None = PUBLIC_URL
     accounts = Accounts(
         database, providers, dict(zip(providers, of_vendors, strict=True)), settings.keyring, public_url
     )
-    return Door(database, providers, accounts, public_url)
+    return open_door(database, providers, accounts, public_url)
 
 
 @pytest.fixture
@@ -129,13 +131,14 @@ async def test_each_refusal_has_its_status_and_stores_nothing(web: Web, owner: p
     assert await web.call_back({"MessageSid": "SM1"}) == 400
     assert await web.call_back(said, query="message=x") == 400
     assert await web.call_back(said, query="attempt=x") == 400
-    assert await web.post(path, b"x=\xff") == 400
+    assert await web.post(path, b"x=\xff") == 401, "what is not signed is not parsed"
+    assert await web.post(path, b"x=\xff", headers={"x-twilio-signature": "A" * 28}) == 400
     assert await web.call_back(said, tenant=uuid4()) == 404
     for unknown in ("/webhooks/pigeon/" + str(PROVIDER_WIDE), "/webhooks/twilio/x", "/webhooks/twilio"):
         assert await web.post(unknown) == 404
     assert await web.post(f"/webhooks/resend/{PROVIDER_WIDE}", b"{}") == 404, "it has no account here"
     assert await web.post(path, b"x" * (BODY_LIMIT_BYTES + 1), pieces=5) == 413
-    assert await web.post(path, b"x" * BODY_LIMIT_BYTES, pieces=5) == 401
+    assert await web.post(path, b"=" + b"x" * (BODY_LIMIT_BYTES - 1), pieces=5) == 401
     assert stored(owner) == []
 
 
@@ -179,6 +182,8 @@ async def test_a_database_that_is_away_asks_the_vendor_to_try_again(settings: Se
     await away.open()
     try:
         said = {"MessageSid": "SM1", "MessageStatus": "sent"}
-        assert await Web(door(away, settings)).call_back(said) == 503
+        shut = replace(door(away, settings), intake=Intake(away, hold_seconds=0.3))
+        assert await Web(shut).call_back(said) == 503
+        assert await Web(shut).call_back(said, tenant=uuid4()) == 503
     finally:
         await away.close()

@@ -5,6 +5,7 @@ from tests.mutants import Change, Mutant
 _BATCHES = "outbox/sql/batches.sql"
 _CANCELLATION = "outbox/sql/cancellation.sql"
 _CLAIMS = "outbox/sql/claims.sql"
+_METRICS = "campaigns/sql/metrics.sql"
 _GUARD = "migrations/fleet/20260201000500_guard.sql"
 _STARTS = "outbox/sql/starts.sql"
 
@@ -12,6 +13,7 @@ _MACHINE = "tests/integration/test_ledger_machine.py"
 _OF_BATCHES = "tests/integration/test_batches.py"
 _OF_CANCELLATION = "tests/integration/test_cancellation.py"
 _OF_CLAIMS = "tests/integration/test_claims.py"
+_OF_METRICS = "tests/integration/test_campaign_metrics.py"
 _OF_SETTLEMENTS = "tests/integration/test_settlements.py"
 _OF_STARTS = "tests/integration/test_starts.py"
 
@@ -233,6 +235,30 @@ GUARDS = (
             ),
         ),
         ("tests/integration/test_unknowns.py::test_three_quick_looks_before_the_horizon_decide_nothing",),
+    ),
+    Mutant(
+        "a campaign's figures hold messages of others that name it",
+        (
+            Change(
+                _METRICS,
+                "coalesce(o.workspace_id, o.tenant_id) = c.workspace_id\n",
+                "true OR coalesce(o.workspace_id, o.tenant_id) = c.workspace_id\n",
+            ),
+        ),
+        (f"{_OF_METRICS}::test_only_messages_of_the_campaigns_own_workspace_count",),
+    ),
+    Mutant(
+        "two schedulers count one campaign at once",
+        (Change(_METRICS, "WHERE pg_try_advisory_xact_lock(", "WHERE true OR pg_try_advisory_xact_lock("),),
+        (f"{_OF_METRICS}::test_what_changes_while_it_is_counted_is_counted_afterwards",),
+    ),
+    Mutant(
+        "demonstration figures are overwritten",
+        (
+            Change(_METRICS, "    WHERE f.data_mode::text = 'real'\n    ORDER BY", "    ORDER BY"),
+            Change(_METRICS, "WHERE f.id = t.id AND f.data_mode::text = 'real'", "WHERE f.id = t.id"),
+        ),
+        (f"{_OF_METRICS}::test_demonstration_figures_and_other_columns_stay_as_they_are",),
     ),
     Mutant(
         "a continued process goes on",

@@ -1,0 +1,74 @@
+-- Replies: what people answered, kept from applied events; and the sequences that an answer ends. The first two take the
+-- ids of events that were applied in this transaction, and come to the same however often they come.
+
+-- name: stop
+-- scheduled or queued -> cancelled: the messages of the same campaign to whoever replied that say stop_on_reply. Whoever
+-- replied is the recipient that the answered message names, or has the address that wrote; numbers are compared by their
+-- last ten digits, because a message's own may be spelled in any way. It waits for starts that hold a row, and then
+-- leaves it to them. No row: nothing of a sequence waits.
+WITH replied AS MATERIALIZED (
+    SELECT DISTINCT e.workspace_id, e.campaign_id, o.recipient_id, lower(e.address) AS address,
+        CASE WHEN e.address NOT LIKE '%%@%%' THEN nullif(right(regexp_replace(e.address, '\D', '', 'g'), 10), '') END AS digits
+    FROM fleet.events e
+    LEFT JOIN public.channel_outbox o ON o.id = e.message_id
+    WHERE e.id = ANY (%(ids)s::bigint[]) AND e.kind = 'replied' AND e.campaign_id IS NOT NULL AND e.workspace_id IS NOT NULL
+),
+waiting AS MATERIALIZED (
+    SELECT w.id
+    FROM (SELECT DISTINCT r.workspace_id, r.campaign_id FROM replied r) AS c
+    CROSS JOIN LATERAL (
+        SELECT o.id, o.recipient_id, lower(btrim(o.recipient_email)) AS email,
+            right(regexp_replace(o.recipient_phone, '\D', '', 'g'), 10) AS digits
+        FROM public.channel_outbox o
+        WHERE o.campaign_id = c.campaign_id AND coalesce(o.workspace_id, o.tenant_id) = c.workspace_id
+          AND o.status IN ('scheduled', 'queued') AND o.payload ->> 'stop_on_reply' = 'true'
+        OFFSET 0  -- campaign by campaign, by the index, and each once for all who replied
+    ) AS w
+    WHERE EXISTS (
+        SELECT
+        FROM replied r
+        WHERE r.workspace_id = c.workspace_id AND r.campaign_id = c.campaign_id
+          AND (r.recipient_id = w.recipient_id OR r.address = w.email OR r.digits = w.digits)
+    )
+),
+chosen AS MATERIALIZED (
+    SELECT o.id
+    FROM public.channel_outbox o
+    WHERE o.id = ANY (ARRAY(SELECT w.id FROM waiting w)) AND o.status IN ('scheduled', 'queued')
+    ORDER BY o.id
+    FOR UPDATE OF o
+)
+UPDATE public.channel_outbox o
+SET status = 'cancelled',
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    error_code = 'replied',
+    error_message = 'the recipient replied, and payload.stop_on_reply ends the sequence then',
+    finalized_at = fleet.now(),
+    updated_at = fleet.now()
+WHERE o.id = ANY (ARRAY(SELECT c.id FROM chosen c)) AND o.status IN ('scheduled', 'queued')
+RETURNING o.id
+
+-- name: keep
+-- What was written, with whose lead wrote it. A STOP is one as well, where the vendor passes on its words.
+INSERT INTO fleet.replies (
+    event_id, workspace_id, channel, address, message_id, campaign_id, lead_id, text, received_at
+)
+SELECT e.id, e.workspace_id, e.channel, e.address, e.message_id, e.campaign_id,
+    fleet.lead_of(e.workspace_id, o.recipient_id, e.address), e.details ->> 'text', e.occurred_at
+FROM fleet.events e
+LEFT JOIN public.channel_outbox o ON o.id = e.message_id
+WHERE e.id = ANY (%(ids)s::bigint[]) AND e.workspace_id IS NOT NULL
+  AND (e.kind = 'replied' OR (e.kind = 'stopped' AND e.details ->> 'text' IS NOT NULL))
+ORDER BY e.id
+ON CONFLICT (event_id) DO NOTHING
+
+-- name: find
+-- Replies that match, the latest first, after a position in that order. Every filter that is null matches all.
+SELECT r.event_id, r.workspace_id, r.channel, r.address, r.message_id, r.campaign_id, r.lead_id, r.text, r.received_at
+FROM fleet.replies r
+WHERE (%(workspace_id)s::uuid IS NULL OR r.workspace_id = %(workspace_id)s::uuid)
+  AND (%(message_id)s::uuid IS NULL OR r.message_id = %(message_id)s::uuid)
+  AND (%(after_id)s::bigint IS NULL OR (r.received_at, r.event_id) < (%(after_at)s::timestamptz, %(after_id)s::bigint))
+ORDER BY r.received_at DESC, r.event_id DESC
+LIMIT %(limit)s
