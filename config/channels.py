@@ -52,11 +52,11 @@ class ChannelFacts:
 
 _HOUR, _DAY = 3600.0, 86400.0
 
-# Carriers report on a text message within seconds or minutes, and keep trying a phone that is off for up to three days;
-# what Twilio shows as sent after that stays so (support.twilio.com, "possible SMS and MMS message statuses").
+# Our own figures: carriers report on a text message within seconds or minutes, and one to a phone that is off for days
+# has no other news afterwards.
 _TEXTS = Polls(patience_seconds=_HOUR / 4, horizon_seconds=3 * _DAY)
-# Most calls are over within five minutes. None outlasts Twilio's limit of 4 hours or Vapi's of 12 (CreateCall,
-# TimeLimit; CreateAssistantDTO, maxDurationSeconds), and Vapi shows a call for 14 days at least.
+# Most calls are over within five minutes, and none outlasts a day: Vapi allows 12 hours at most (its OpenAPI file,
+# maxDurationSeconds).
 _CALLS = Polls(patience_seconds=_HOUR / 12, horizon_seconds=_DAY)
 
 

@@ -8,9 +8,8 @@ tenant it does not know.
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from admission.accounts import Accounts
+from admission.reports import report
 from config import log
 from config.database import Pool
 from console.callers import Callers
@@ -137,29 +137,7 @@ def _own_url(request: Request) -> str:
 
 
 def _report(account: Account, callback: Callback, event: Event) -> events.Report:
-    return events.Report(
-        provider=event.provider or account.provider,
-        tenant_id=account.tenant_id,
-        event_id=event.event_id,
-        kind=event.kind,
-        provider_message_id=event.provider_message_id,
-        message_id=event.message_id or _message_id(callback),
-        attempt_id=event.attempt_id,
-        channel=event.channel,
-        address=event.address,
-        our_address=event.our_address,
-        code=event.code,
-        reason=event.reason,
-        occurred_at=event.occurred_at,
-        details=_details(event),
-        body=event.answer,
-    )
-
-
-def _details(event: Event) -> dict[str, Any] | None:
-    """Return what was read out of a call or a reply, as `fleet.events.details` keeps it."""
-    found = {"call": asdict(event.call) if event.call else None, "text": event.text}
-    return {name: value for name, value in found.items() if value is not None} or None
+    return report(account, event, event.message_id or _message_id(callback))
 
 
 def _message_id(callback: Callback) -> UUID | None:

@@ -2,21 +2,21 @@
 -- the first locks the messages, so that the second sees everything that a settlement has committed.
 
 -- name: store
--- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. In one order, so
--- that two who store the same events wait for each other in turn.
+-- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. The rows stand in
+-- the order in which they came, and of two without a moment of their own the later one is later: many are stored together.
+-- Two who store the same events at once, in another order, may lose a conflict, and try again.
 INSERT INTO fleet.events (
     provider, tenant_id, event_id, kind, proves, provider_message_id, message_id, attempt_id, channel, address,
     our_address, code, reason, details, body, occurred_at, workspace_id, next_try_at
 )
 SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.proves, n.provider_message_id, n.message_id, n.attempt_id, n.channel,
-    lower(n.address), n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'), coalesce(n.occurred_at, fleet.now()),
-    n.workspace_id, fleet.now()
+    lower(n.address), n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'),
+    coalesce(n.occurred_at, fleet.now() + (row_number() OVER () - 1) * interval '1 microsecond'), n.workspace_id, fleet.now()
 FROM json_to_recordset(%(rows)s) AS n (
     provider text, tenant_id uuid, event_id text, kind text, proves text, provider_message_id text, message_id uuid,
     attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
     occurred_at timestamptz, workspace_id uuid
 )
-ORDER BY n.provider, n.tenant_id, n.event_id
 ON CONFLICT (provider, tenant_id, event_id) DO NOTHING
 RETURNING id, set_config('synchronous_commit', 'on', true)
 

@@ -87,3 +87,13 @@ async def test_what_waits_is_bounded_in_bytes(
     assert [type(one) for one in answered] == [type(None)] * 2 + [Overloaded] * 2
     assert await together(intake, [report()]) == [None], "what was answered waits no more"
     assert len(stored(owner)) == 3
+
+
+async def test_what_is_stored_together_keeps_its_order(ledger: Pool, owner: psycopg.Connection) -> None:
+    reports = [report(event_id=uuid4().hex) for _ in range(CALLBACKS)]
+
+    await together(Intake(ledger), reports)
+
+    for order in ("id", "occurred_at"):
+        found = owner.execute(f"SELECT event_id FROM fleet.events ORDER BY {order}").fetchall()
+        assert [row[0] for row in found] == [one.event_id for one in reports], "a STOP before its START"

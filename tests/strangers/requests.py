@@ -178,7 +178,7 @@ def _is_json(one: Strange) -> bool:
 
 def _fields(body: bytes) -> object:
     try:
-        return sorted(set(parse_qsl(body.decode(), keep_blank_values=True, errors="strict")))
+        return sorted(set(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")))
     except ValueError:
         return body
 

@@ -132,7 +132,7 @@ def test_a_call_to_us_is_no_message_of_ours(status: str) -> None:
 
 
 STOPS = [
-    *inbound.STOP_WORDS,
+    *sorted(inbound.STOP_WORDS),
     "stop",
     " Stop! ",
     "“STOP”",
