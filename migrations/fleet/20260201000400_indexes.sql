@@ -20,6 +20,11 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_created ON public.channel_o
 CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_campaign ON public.channel_outbox (campaign_id, id)
 WHERE campaign_id IS NOT NULL;
 
+-- The steps of a campaign's sequences that an answer ends, or keeps from another try: all else of the campaign has no
+-- entry here, and a message without a sequence costs nothing.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_outbox_sequence ON public.channel_outbox (campaign_id)
+WHERE status IN ('scheduled', 'queued', 'sending', 'unknown') AND payload ->> 'stop_on_reply' = 'true';
+
 -- A campaign's figures, to be brought up to date.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS fleet_metrics_campaign ON public.campaign_metrics (campaign_id);
 

@@ -67,7 +67,8 @@ WHERE s.created_at < excluded.created_at
 -- name: release
 -- The recipient wants to hear from us again. It is kept as well where nothing was suppressed yet: what is told late, and
 -- happened before, suppresses nobody. One number may serve many workspaces, and the vendor opens it for all of them: so
--- it ends in each that the account has written from.
+-- it ends in each that the account has written to the address for, also where the vendor refused to pass it on, which
+-- suppresses as well.
 INSERT INTO fleet.suppressions AS s (workspace_id, channel, address, reason, source, created_at, released_at)
 SELECT w.workspace_id, e.channel, e.address, k.reason, 'event ' || min(e.id), '-infinity', max(e.occurred_at)
 FROM fleet.events e
@@ -75,12 +76,9 @@ JOIN json_to_recordset(%(releasing)s) AS k (kind text, reason text) USING (kind)
 CROSS JOIN LATERAL (
     SELECT e.workspace_id
     UNION
-    SELECT x.workspace_id
+    SELECT coalesce(o.workspace_id, o.tenant_id)
     FROM fleet.attempts a
     JOIN public.channel_outbox o ON o.id = a.message_id
-    JOIN fleet.suppressions x
-        ON x.workspace_id = coalesce(o.workspace_id, o.tenant_id) AND x.channel = e.channel AND x.address = e.address
-        AND x.reason = k.reason
     WHERE a.address = e.address AND a.provider = e.provider AND a.account_tenant_id = e.tenant_id
 ) AS w
 WHERE e.id = ANY (%(ids)s::bigint[]) AND w.workspace_id IS NOT NULL AND e.channel IS NOT NULL AND e.address IS NOT NULL

@@ -4,14 +4,16 @@
 -- name: stop
 -- scheduled or queued -> cancelled: the messages of the same campaign to whoever replied that say stop_on_reply. Whoever
 -- replied is the recipient that the answered message names, or has the address that wrote; numbers are compared by their
--- last ten digits, because a message's own may be spelled in any way. It waits for starts that hold a row, and then
+-- last ten digits, because a message's own may be spelled in any way. A lone "Yes" is START to a vendor, and an answer
+-- all the same. It waits for starts that hold a row, and then
 -- leaves it to them. No row: nothing of a sequence waits.
 WITH replied AS MATERIALIZED (
     SELECT DISTINCT e.workspace_id, e.campaign_id, o.recipient_id, lower(e.address) AS address,
         CASE WHEN e.address NOT LIKE '%%@%%' THEN nullif(right(regexp_replace(e.address, '\D', '', 'g'), 10), '') END AS digits
     FROM fleet.events e
     LEFT JOIN public.channel_outbox o ON o.id = e.message_id
-    WHERE e.id = ANY (%(ids)s::bigint[]) AND e.kind = 'replied' AND e.campaign_id IS NOT NULL AND e.workspace_id IS NOT NULL
+    WHERE e.id = ANY (%(ids)s::bigint[]) AND (e.kind = 'replied' OR (e.kind = 'resumed' AND e.details ->> 'text' IS NOT NULL))
+      AND e.campaign_id IS NOT NULL AND e.workspace_id IS NOT NULL
 ),
 waiting AS MATERIALIZED (
     SELECT w.id
@@ -50,7 +52,7 @@ WHERE o.id = ANY (ARRAY(SELECT c.id FROM chosen c)) AND o.status IN ('scheduled'
 RETURNING o.id
 
 -- name: keep
--- What was written, with whose lead wrote it. A STOP is one as well, where the vendor passes on its words.
+-- What was written, with whose lead wrote it. A STOP or START is one as well, where the vendor passes on its words.
 INSERT INTO fleet.replies (
     event_id, workspace_id, channel, address, message_id, campaign_id, lead_id, text, received_at
 )
@@ -59,7 +61,7 @@ SELECT e.id, e.workspace_id, e.channel, e.address, e.message_id, e.campaign_id,
 FROM fleet.events e
 LEFT JOIN public.channel_outbox o ON o.id = e.message_id
 WHERE e.id = ANY (%(ids)s::bigint[]) AND e.workspace_id IS NOT NULL
-  AND (e.kind = 'replied' OR (e.kind = 'stopped' AND e.details ->> 'text' IS NOT NULL))
+  AND (e.kind = 'replied' OR (e.kind IN ('stopped', 'resumed') AND e.details ->> 'text' IS NOT NULL))
 ORDER BY e.id
 ON CONFLICT (event_id) DO NOTHING
 

@@ -10,6 +10,7 @@ from outbox.calls import ENDS
 from outbox.queries import load
 
 from .test_event_plans import BUNDLE, PAGES_PER_EVENT, scanned
+from .test_index_plans import nodes
 
 ROWS = 40_000
 WORKSPACES = 40
@@ -103,6 +104,32 @@ def test_replies_read_their_campaigns_once(full: psycopg.Connection, campaigns: 
     tables, pages = scanned(full, _REPLIES["stop"], {"ids": ids})
     assert not tables & LARGE
     assert pages <= 200 + PAGES_PER_EVENT * len(ids) + 2 * campaigns * ROWS // WORKSPACES
+
+
+@pytest.mark.parametrize("status", ["sent", "scheduled"])
+def test_replies_to_a_campaign_without_sequences_read_none_of_its_messages(
+    full: psycopg.Connection, status: str
+) -> None:
+    ids = some(full, "replied")[:1]
+    with full.transaction(force_rollback=True):
+        full.execute("RESET ROLE")
+        full.execute("SET LOCAL session_replication_role = replica")
+        full.execute(
+            """
+            INSERT INTO channel_outbox (workspace_id, campaign_id, channel, recipient_phone, payload, status)
+            SELECT e.workspace_id, e.campaign_id, 'sms', '+1415' || i, '{"body": "x"}', %s
+            FROM fleet.events e CROSS JOIN generate_series(1, 60000) AS i WHERE e.id = ANY (%s)
+            """,
+            (status, ids),
+        )
+        full.execute("ANALYZE channel_outbox")
+        full.execute("SET LOCAL ROLE fleet")
+        query = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + _REPLIES["stop"]
+        row = full.execute(query, {"ids": ids}).fetchone()
+    assert row
+    plan = row[0][0]["Plan"]
+    assert "fleet_outbox_sequence" in {node.get("Index Name") for node in nodes(plan)}
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 200 + 2 * ROWS // WORKSPACES
 
 
 @pytest.mark.parametrize("by", ["workspace_id", "message_id", None])

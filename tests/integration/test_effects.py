@@ -162,30 +162,42 @@ async def test_who_subscribes_again_takes_back_the_unsubscribing_and_nothing_els
     assert reasons(owner) == ["stopped"]
 
 
-words = st.lists(st.tuples(st.sampled_from([Kind.STOPPED, Kind.RESUMED]), st.integers(0, 4)), min_size=1, max_size=6)
+words = st.lists(
+    st.tuples(st.sampled_from([Kind.STOPPED, Kind.RESUMED]), st.integers(0, 4), st.integers(0, 1)),
+    min_size=1,
+    max_size=6,
+)
 
 
-def expected(said: list[tuple[Kind, int]]) -> list[str]:
-    """The later word counts; of two in the same moment, STOP does."""
-    latest = {kind: max((at for word, at in said if word is kind), default=-1) for kind, _ in said}
-    stopped, resumed = latest.get(Kind.STOPPED, -1), latest.get(Kind.RESUMED, -1)
-    return ["stopped"] if stopped >= 0 and stopped >= resumed else []
+def expected(said: list[tuple[Kind, int, int]], place: int) -> bool:
+    """Whether a workspace may not write: a STOP is of the one that it answers, a START of all that share the number.
+
+    The later word counts; of two in the same moment, STOP does.
+    """
+    stopped = max((at for word, at, answers in said if word is Kind.STOPPED and answers == place), default=-1)
+    resumed = max((at for word, at, _ in said if word is Kind.RESUMED), default=-1)
+    return stopped >= 0 and stopped >= resumed
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=words, seed=st.randoms(use_true_random=False), pieces=st.integers(1, 6))
 async def test_stop_and_start_in_any_order_come_to_what_was_said_last(
-    ledger: Pool, owner: psycopg.Connection, said: list[tuple[Kind, int]], seed: random.Random, pieces: int
+    ledger: Pool, owner: psycopg.Connection, said: list[tuple[Kind, int, int]], seed: random.Random, pieces: int
 ) -> None:
+    """Two workspaces write from one number; each word names the message that it answers."""
     owner.execute("TRUNCATE fleet.suppressions, fleet.events")
-    workspace = uuid4()
-    reports = [of_person(kind, workspace, NOW + timedelta(minutes=at)) for kind, at in said]
+    both = [uuid4(), uuid4()]
+    messages = [(await sent(ledger, owner, workspace)).ids[0] for workspace in both]
+    reports = [
+        of_person(kind, None, NOW + timedelta(minutes=at), message_id=messages[answers]) for kind, at, answers in said
+    ]
     seed.shuffle(reports)
 
     for piece in range(pieces):
         await tell(ledger, *reports[piece::pieces])
 
-    assert reasons(owner) == expected(said)
+    held = {both[place] for place in (0, 1) if expected(said, place)}
+    assert {one[0] for one in standing(owner)} & set(both) == held
     before = everything(owner)
     await apply_again(ledger, owner)
     assert everything(owner) == before
@@ -362,6 +374,21 @@ async def test_a_stop_at_the_environments_number_is_of_who_wrote_last_or_owns_th
     await tell(ledger, of_person(Kind.STOPPED, None, our_address="+15005550006"))
 
     assert standing(owner) == {(owns, "sms", PERSON, "stopped"), (wrote, "sms", PERSON, "stopped")}
+
+
+async def test_a_number_that_several_have_is_of_the_first_that_still_uses_it(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    owner.execute("ALTER TABLE voice_phone_numbers DROP CONSTRAINT voice_phone_numbers_phone_number_key")
+    left, first, second = uuid4(), uuid4(), uuid4()
+    for tenant, days, is_active in ((second, 1, True), (first, 2, True), (left, 3, False)):
+        owner.execute(
+            "INSERT INTO voice_phone_numbers (tenant_id, phone_number, provider, is_active, created_at)"
+            " VALUES (%s, '+15005550006', 'twilio', %s, now() - make_interval(days => %s))",
+            (tenant, is_active, days),
+        )
+    await tell(ledger, of_person(Kind.STOPPED, None, our_address="+15005550006"))
+    assert standing(owner) == {(first, "sms", PERSON, "stopped")}
 
 
 async def test_an_address_that_the_vendor_writes_differently_is_the_one_that_it_was_given(

@@ -24,11 +24,11 @@ _MESSAGES = """
 """
 _ATTEMPTS = """
     INSERT INTO fleet.attempts (
-        message_id, number, counted, id, send_key, provider, account, account_tenant_id, started_at, finished_at,
+        message_id, number, counted, id, send_key, provider, account, account_tenant_id, address, started_at, finished_at,
         outcome, provider_message_id
     )
-    SELECT m.id, 1, true, fleet.attempt_id(md5('b1')::uuid, m.id), md5('b1')::uuid, 'twilio', 'a', %s, now(), now(),
-        'accepted', 'SM' || i
+    SELECT m.id, 1, true, fleet.attempt_id(md5('b1')::uuid, m.id), md5('b1')::uuid, 'twilio', 'a', %s, '+' || i, now(),
+        now(), 'accepted', 'SM' || i
     FROM generate_series(1, %s) AS i
     CROSS JOIN LATERAL (SELECT md5(i::text)::uuid AS id) AS m
 """
@@ -127,11 +127,25 @@ def test_what_events_mean_reads_what_they_are_about(full: psycopg.Connection, na
     with full.transaction(force_rollback=True):
         full.execute(
             "UPDATE fleet.events SET kind = %s, applied_at = now(), next_try_at = NULL, channel = 'sms',"
-            " workspace_id = md5(id::text)::uuid, address = id::text WHERE id = ANY (%s)",
+            " workspace_id = md5(id::text)::uuid, address = '+' || substr(provider_message_id, 3) WHERE id = ANY (%s)",
             ({"suppress": "bounced", "release": "resumed"}.get(name, "soft_bounced"), ids),
         )
         tables, pages = scanned(full, effects.EFFECTS[name], {**effects.PARAMETERS, "ids": ids})
-    assert "events" not in tables
+    assert not tables & {"events", "attempts", "channel_outbox"}
+    assert pages <= 200 + PAGES_PER_EVENT * BUNDLE
+
+
+def test_whose_a_persons_event_is_is_found_by_what_was_sent_to_them(full: psycopg.Connection) -> None:
+    ids, _ = some_events(full)
+    with full.transaction(force_rollback=True):
+        full.execute(
+            "UPDATE fleet.events SET kind = 'resumed', proves = NULL, message_id = NULL, attempt_id = NULL,"
+            " address = '+' || substr(provider_message_id, 3) WHERE id = ANY (%s)",
+            (ids,),
+        )
+        people: dict[str, object] = {"ids": ids, "days": 90, "ours": events.OURS, "nobody": NIL}
+        tables, pages = scanned(full, _EVENTS["attach"], people)
+    assert not tables & {"events", "attempts", "channel_outbox"}
     assert pages <= 200 + PAGES_PER_EVENT * BUNDLE
 
 

@@ -17,6 +17,7 @@ from outbox.events import Report
 from outbox.settlements import Ended, settle
 from outbox.states import Status
 from providers.base import PROVIDER_WIDE
+from providers.twilio.inbound import kind_of
 from tests.factories import PAYLOADS, column_of, insert, status_of
 from tests.started import Started, claimed, start
 
@@ -107,10 +108,83 @@ async def test_a_recipient_of_another_workspace_is_no_lead(ledger: Pool, owner: 
     assert [one.lead_id for one in await replies.find(ledger, limit=9)] == [None]
 
 
+@pytest.mark.parametrize("status", [Status.FAILED, Status.SCHEDULED])
+async def test_nobody_answers_what_the_vendor_did_not_take(
+    ledger: Pool, owner: psycopg.Connection, status: Status
+) -> None:
+    wrote, refused = uuid4(), uuid4()
+    await answered(ledger, owner, workspace_id=wrote)
+    insert(owner, "sms", workspace_id=refused)
+    started = await start(ledger, Channel.SMS, provider="twilio", body=None)
+    await settled(ledger, started, status)
+
+    await tell(ledger, reply())
+
+    assert [one.workspace_id for one in await replies.find(ledger, limit=9)] == [wrote]
+
+
+async def test_what_was_only_tried_says_whose_a_reply_is_and_not_what_it_answers(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    workspace = uuid4()
+    insert(owner, "sms", workspace_id=workspace, campaign_id=uuid4())
+    await settled(ledger, await start(ledger, Channel.SMS, provider="twilio", body=None), Status.FAILED)
+
+    await tell(ledger, reply())
+
+    (found,) = await replies.find(ledger, limit=9)
+    assert (found.workspace_id, found.message_id, found.campaign_id) == (workspace, None, None)
+
+
+@pytest.mark.parametrize("resolution", [None, "arrived", "absent"])
+async def test_what_may_have_arrived_is_answered_until_it_is_known_to_be_absent(
+    ledger: Pool, owner: psycopg.Connection, resolution: str | None
+) -> None:
+    wrote, unknown = uuid4(), uuid4()
+    await answered(ledger, owner, workspace_id=wrote)
+    id_ = insert(owner, "sms", workspace_id=unknown)
+    started = await start(ledger, Channel.SMS, provider="twilio", body=None)
+    await settled(ledger, started, Status.UNKNOWN)
+    owner.execute("UPDATE fleet.attempts SET resolution = %s WHERE message_id = %s", (resolution, id_))
+
+    await tell(ledger, reply())
+
+    expected = wrote if resolution == "absent" else unknown
+    assert [one.workspace_id for one in await replies.find(ledger, limit=9)] == [expected]
+
+
+async def test_a_reply_answers_what_was_sent_before_it_came_however_late_it_is_applied(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    before, after = uuid4(), uuid4()
+    await answered(ledger, owner, workspace_id=before)
+    await events.store(ledger, [reply()])
+    await answered(ledger, owner, workspace_id=after)
+
+    await tell(ledger)
+    owner.execute(
+        "UPDATE fleet.attempts SET started_at = started_at - interval '91 days', finished_at = finished_at - interval '91 days'"
+    )
+    await tell(ledger, reply("Hello?", tenant_id=PROVIDER_WIDE))
+
+    assert [one.workspace_id for one in await replies.find(ledger, limit=9)] == [before], "the other is too old"
+
+
 async def test_a_stop_is_kept_where_it_has_words(ledger: Pool, owner: psycopg.Connection) -> None:
     await answered(ledger, owner)
     await tell(ledger, reply("Stop it!", Kind.STOPPED), reply(None, Kind.STOPPED), reply(None), reply("", Kind.RESUMED))
     assert sorted(one.text or "" for one in await replies.find(ledger, limit=9)) == ["", "Stop it!"]
+
+
+async def test_a_yes_is_an_answer_although_it_is_a_start_as_well(ledger: Pool, owner: psycopg.Connection) -> None:
+    ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
+    await answered(ledger, owner, **ours)
+    step = later(owner, **ours)
+
+    await tell(ledger, reply("Yes!", kind_of("Yes!")))
+
+    assert [one.text for one in await replies.find(ledger, limit=9)] == ["Yes!"]
+    assert status_of(owner, step) == "cancelled"
 
 
 async def test_pages_meet_without_gap_or_overlap(ledger: Pool, owner: psycopg.Connection) -> None:
@@ -176,12 +250,12 @@ async def test_by_mail_as_well(ledger: Pool, owner: psycopg.Connection) -> None:
     assert (status_of(owner, step), status_of(owner, other)) == ("cancelled", "scheduled")
 
 
-@pytest.mark.parametrize("kind", [Kind.STOPPED, Kind.UNSUBSCRIBED, Kind.RESUMED])
-async def test_only_a_reply_ends_it(ledger: Pool, owner: psycopg.Connection, kind: Kind) -> None:
+@pytest.mark.parametrize(("kind", "text"), [(Kind.STOPPED, "STOP"), (Kind.UNSUBSCRIBED, "STOP"), (Kind.RESUMED, None)])
+async def test_only_an_answer_ends_it(ledger: Pool, owner: psycopg.Connection, kind: Kind, text: str | None) -> None:
     ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
     step = later(owner, **ours)
-    await tell(ledger, reply("STOP", kind))
+    await tell(ledger, reply(text, kind))
     assert status_of(owner, step) == "scheduled"
 
 
@@ -250,11 +324,14 @@ async def test_replies_and_settlements_do_not_meet_in_a_deadlock(ledger: Pool, o
     assert after == before
 
 
-async def settled(pool: Pool, started: Started) -> None:
+async def settled(pool: Pool, started: Started, status: Status = Status.SENT) -> None:
     taken: dict[str, Any] = {"provider": "twilio", "address": WROTE}
+    vendor_ids = [
+        f"vendor-{started.send_key}-{place}" if status is Status.SENT else None for place in range(len(started.ids))
+    ]
     rows = [
-        started.settlement(id_, Status.SENT, provider_message_id=f"vendor-{started.send_key}-{place}", **taken)
-        for place, id_ in enumerate(started.ids)
+        started.settlement(id_, status, provider_message_id=vendor_id, **taken)
+        for id_, vendor_id in zip(started.ids, vendor_ids, strict=True)
     ]
     await settle(pool, rows, [Ended(started.send_key, started.lease)], worker="test")
 
