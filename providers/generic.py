@@ -10,13 +10,13 @@ from uuid import UUID
 
 from config.catalog import CATALOG
 from config.channels import Channel
-from config.log import mask
 from config.vocabulary import KINDS, Kind
 from providers.base import Account, Halted
 from providers.bodies import value_of
 from providers.callbacks import Callback, Event, Malformed
 from providers.credentials import webhook_secret
 from providers.records import moment
+from providers.sentences import sentence
 from providers.signatures import verify_standard
 
 NAME = "generic"
@@ -72,7 +72,7 @@ def _event(said: Any) -> Event:
         address=_read(said, "address", str.strip),
         occurred_at=_read(said, "occurred_at", moment),
         code=_read(said, "code", str),
-        reason=_read(said, "reason", mask),
+        reason=_read(said, "reason", sentence),
         text=_read(said, "text", str),
         answer=said,
     )
