@@ -1,7 +1,8 @@
 """Error reports, where SENTRY_DSN is set. Refuses personal data: no bodies, no addresses, no variables of frames.
 
-Nothing of a request either: its headers carry secrets, its address may hold a token that unsubscribes somebody, and what
-we ask vendors names recipients. So nothing is switched on that we did not choose, and what is sent is cleaned once more.
+Nothing of a request either: its headers carry secrets, its address may hold a token that unsubscribes somebody, and
+what we ask vendors names recipients. So nothing is switched on that we did not choose, and what is sent is cleaned once
+more.
 """
 
 from typing import TYPE_CHECKING

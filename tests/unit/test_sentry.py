@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-# A process of its own: the library patches others for as long as a process lives. The application is not opened, so that
-# each route fails, and uvicorn, which serves it, logs why.
+# A process of its own: the library patches others for as long as a process lives. The application is not opened, so
+# that each route fails, and uvicorn, which serves it, logs why.
 SCRIPT = """
 import asyncio, http.client, json, logging
 import sentry_sdk, uvicorn
