@@ -8,7 +8,7 @@ import click
 from config.database import Pool
 from config.log import mask
 from console.cli.ledger import actor, with_ledger
-from console.cli.messages import Moment
+from console.cli.moment import Moment
 from console.cli.speech import Exit, confirmed, fail, json_wanted, print_json, print_table, say
 from outbox import received
 from outbox.received import Choice

@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
-from config.log import mask
 from config.settings import VendorSettings, WebAddress
 from providers.answers import blamed, error_of, json_of
 from providers.base import (
@@ -41,6 +40,7 @@ from providers.payload import as_json, is_one_line, one_line
 from providers.resend import callbacks, lookup
 from providers.resend.errors import ERRORS, SENDER_ERRORS
 from providers.resend.mail import mail
+from providers.sentences import sentence
 from providers.urls import is_loopback
 
 _SPECIAL = re.compile(r"[^\w !#$%&'*+/=?^`{|}~-]")
@@ -218,5 +218,5 @@ def _id(entry: Mapping[str, Any]) -> str:
 
 
 def _refusal(error: Mapping[str, Any], response: Response) -> Rejected:
-    reason = mask(str(error.get("message") or "Resend refused this one of the batch"))
+    reason = sentence(str(error.get("message") or "Resend refused this one of the batch"))
     return Rejected("validation_error", reason, http_status=response.status)
