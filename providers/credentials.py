@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
+from uuid import UUID
 
 from pydantic import SecretStr
 
-from providers.base import Halted
+from providers.base import PROVIDER_WIDE, Account, Halted
 from providers.urls import is_loopback
 
 SIMULATED = "simulated"
@@ -44,6 +45,19 @@ def webhook_secret(value: SecretStr | str | None) -> dict[str, str]:
     """
     plain = value.get_secret_value() if isinstance(value, SecretStr) else value
     return {"webhook_secret": plain} if plain and plain.strip() else {}
+
+
+def ear(provider: str, tenant_id: UUID, proof: Mapping[str, str]) -> Account:
+    """Return an account that only hears: what its callbacks are checked with, and nothing to send by."""
+    return Account(provider, tenant_id, "", "", proof)
+
+
+def ear_from_environment(provider: str, secret: SecretStr | None, variable: str) -> Account:
+    """Return the environment's ear. Raises Halted where the secret is not set, naming the variable."""
+    proof = webhook_secret(secret)
+    if not proof:
+        raise Halted("not_configured", f"{variable} is not set")
+    return ear(provider, PROVIDER_WIDE, proof)
 
 
 def _usable(plain: str, name: str) -> str:

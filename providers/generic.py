@@ -17,7 +17,7 @@ from providers import addresses
 from providers.base import Account, Halted
 from providers.bodies import value_of
 from providers.callbacks import Callback, Event, Malformed
-from providers.credentials import webhook_secret
+from providers.credentials import ear, webhook_secret
 from providers.records import moment
 from providers.sentences import sentence
 from providers.signatures import verify_standard
@@ -50,7 +50,15 @@ class Generic:
 
     def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: Any) -> Account:
         """Return what a tenant's events are checked with; it sends nothing."""
-        return Account(NAME, tenant_id, "", "", webhook_secret(row["webhook_secret"]))
+        return self.ear_of_tenant(tenant_id, row)
+
+    def ear_from_environment(self, settings: Any) -> Account:
+        """Refuse, as above."""
+        return self.account_from_environment(settings)
+
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        """Return what a tenant's events are checked with."""
+        return ear(NAME, tenant_id, webhook_secret(row["webhook_secret"]))
 
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:
         """Check the signature. Raises BadSignature."""

@@ -16,7 +16,9 @@ from providers.generic import NAME as GENERIC
 from providers.signatures import KEY_BYTES, standard_keys
 
 KEEPERS = ("resend", "vapi", GENERIC)
-"""Whose callbacks are checked with a secret of their own. Twilio signs with the account's auth token."""
+"""Whose callbacks are checked with a secret of their own, which is all that a tenant with settings needs to be heard.
+
+Twilio signs with the account's auth token."""
 _STANDARD = ("resend", GENERIC)
 
 
@@ -42,7 +44,7 @@ def secret(provider: str, tenant: UUID) -> None:
 
 
 async def _keep(pool: Pool, provider: str, tenant: UUID, sealed: str) -> bool:
-    """Keep it; tell whether the tenant has an account at the provider, without which its door stays shut."""
+    """Keep it; tell whether the tenant has settings for the provider, usable or not: without, its door stays shut."""
     await accounts.keep_webhook_secret(pool, tenant, provider, sealed, actor=actor())
     return bool(await accounts.settings_of(pool, provider, [tenant]))
 

@@ -34,7 +34,7 @@ from providers.base import (
     Unknown,
 )
 from providers.callbacks import Callback, Event
-from providers.credentials import fingerprint, of_tenant, required, webhook_secret
+from providers.credentials import ear, ear_from_environment, fingerprint, of_tenant, required, webhook_secret
 from providers.lookup import Page, Question
 from providers.payload import as_json, is_one_line, one_line
 from providers.resend import callbacks, lookup
@@ -138,6 +138,14 @@ class Resend(Provider):
     @override
     def digest(self, body: bytes, path: str = "") -> str | None:
         return lookup.digest(body)
+
+    @override
+    def ear_from_environment(self, settings: ResendSettings) -> Account:
+        return ear_from_environment(self.name, settings.webhook_secret, "RESEND_WEBHOOK_SECRET")
+
+    @override
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        return ear(self.name, tenant_id, webhook_secret(row["webhook_secret"]))
 
     @override
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:

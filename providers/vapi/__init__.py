@@ -33,7 +33,7 @@ from providers.base import (
     Unknown,
 )
 from providers.callbacks import Callback, Event
-from providers.credentials import fingerprint, of_tenant, required, webhook_secret
+from providers.credentials import ear, ear_from_environment, fingerprint, of_tenant, required, webhook_secret
 from providers.lookup import Page, Question
 from providers.payload import as_json, mapping, optional_text
 from providers.urls import is_loopback
@@ -129,6 +129,14 @@ class Vapi(Provider):
         if not 200 <= response.status < 300:
             raise _error(response, answer)
         return lookup.page_of(question, answer)
+
+    @override
+    def ear_from_environment(self, settings: VapiSettings) -> Account:
+        return ear_from_environment(self.name, settings.webhook_secret, "VAPI_WEBHOOK_SECRET")
+
+    @override
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        return ear(self.name, tenant_id, webhook_secret(row["webhook_secret"]))
 
     @override
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:

@@ -360,3 +360,54 @@ async def test_what_cannot_be_kept_is_refused_with_a_sentence(
     assert said in told.stderr
     assert not given.strip() or given.strip() not in told.stderr
     assert owner.execute("SELECT FROM fleet.accounts").fetchall() == []
+
+
+# --- accounts that cannot send
+
+
+UNOPENABLE = "v1.gone." + base64.b64encode(b"x" * 40).decode()
+"""Sealed under a key that nobody has any more."""
+
+
+@pytest.mark.parametrize("api_key", ["", UNOPENABLE, "re_ü"])
+async def test_a_mail_account_without_a_key_is_heard(
+    ledger: Pool, owner: psycopg.Connection, secret_of: Command, api_key: str
+) -> None:
+    tenant = connect(owner)
+    await secret_of("resend", tenant, OWN)
+    owner.execute("UPDATE ai_settings_resend SET api_key_encrypted = %s, from_name = E'a\\nb'", (api_key,))
+    doors, said = open_doors(ledger), {"type": "email.sent", "data": {"email_id": "e1"}}
+
+    assert await doors.standard("resend", tenant, said, OTHERS) == 401
+    assert await doors.standard("resend", tenant, said, OWN) == 204
+    assert stored(owner) == [("resend", tenant, "msg_1")]
+
+
+@pytest.mark.parametrize("key", ["key", "", UNOPENABLE])
+async def test_a_voice_account_without_a_number_or_a_key_is_heard(
+    ledger: Pool, owner: psycopg.Connection, secret_of: Command, key: str
+) -> None:
+    tenant = connect(owner, "vapi")
+    await secret_of("vapi", tenant, "token")
+    owner.execute("UPDATE voice_phone_numbers SET is_active = false")
+    owner.execute("UPDATE ai_settings_voice SET vapi_private_key = %s", (key,))
+    doors = open_doors(ledger)
+
+    assert await doors.vapi(tenant, {}, "another") == 401
+    assert await doors.vapi(tenant, {}, "token") == 204
+
+
+@pytest.mark.parametrize("missing", ["VAPI_PHONE_NUMBER_ID", "VAPI_PRIVATE_KEY", "RESEND_API_KEY"])
+async def test_an_environment_that_cannot_send_is_heard(
+    ledger: Pool, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.delitem(ENVIRONMENT, missing)
+    doors = open_doors(ledger)
+    assert await doors.vapi(PROVIDER_WIDE, {}) == 204
+    assert await doors.vapi(PROVIDER_WIDE, {}, "another") == 401
+    assert await doors.standard("resend", PROVIDER_WIDE, {"type": "contact.created"}, SHARED) == 204
+
+
+async def test_an_environment_without_a_secret_has_no_door(ledger: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(ENVIRONMENT, "VAPI_WEBHOOK_SECRET")
+    assert await open_doors(ledger).vapi(PROVIDER_WIDE, {}, "shared-token") == 404
