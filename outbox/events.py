@@ -62,7 +62,7 @@ class Report:
     code: str | None = None
     reason: str | None = None
     occurred_at: datetime | None = None
-    """By the vendor's clock; None: when it is stored."""
+    """By the vendor's clock, at most when it is stored; None: when it is stored."""
     details: Any = field(default=None, repr=False)
     """What was read out of a call or a reply, JSON-like."""
     body: Any = field(default=None, repr=False)
@@ -95,7 +95,7 @@ async def store_in(connection: Connection, reports: Sequence[Report]) -> int:
 
 async def _store(connection: Connection, parts: Sequence[bytes]) -> int:
     rows = (b"[" + b",".join(parts) + b"]").decode()
-    return len(await (await connection.execute(_SQL["store"], {"rows": rows})).fetchall())
+    return len(await (await connection.execute(_SQL["store"], {"rows": rows, "ours": OURS})).fetchall())
 
 
 def encoded(reports: Sequence[Report]) -> bytes:
@@ -139,18 +139,32 @@ async def apply(pool: Pool, ids: Sequence[int]) -> Applied:
 
 
 async def _apply(connection: Connection, ids: Sequence[int]) -> Applied:
+    """Apply what proves something, and then what is of a person, each with what it means in a transaction of its own.
+
+    Both lock messages in the order of their ids, and neither asks for more of them after that: so none of them meets a
+    settlement or a cancel in a deadlock.
+    """
     async with connection.transaction():
-        found = await (await connection.execute(_SQL["apply_lock"], {"ids": list(ids)})).fetchall()
-        applied: list[int] = []
-        for messages in _rounds(found):
-            events = {"ids": list(messages.values()), "message_ids": list(messages), **_KNOWN}
-            told = await (await connection.execute(_SQL["apply"], events)).fetchall()
-            applied += [id_ for id_, is_applied in told if is_applied]
+        await _take(connection, await _proven(connection, ids))
+    async with connection.transaction():
         attached = await connection.execute(_SQL["attach"], {"ids": list(ids), **_PEOPLE})
-        applied += [row[0] for row in await attached.fetchall()]
-        if applied:
-            await effects.take(connection, applied)
+        await _take(connection, [row[0] for row in await attached.fetchall()])
         return await _wait(connection, ids)
+
+
+async def _proven(connection: Connection, ids: Sequence[int]) -> list[int]:
+    found = await (await connection.execute(_SQL["apply_lock"], {"ids": list(ids)})).fetchall()
+    applied: list[int] = []
+    for messages in _rounds(found):
+        events = {"ids": list(messages.values()), "message_ids": list(messages), **_KNOWN}
+        told = await (await connection.execute(_SQL["apply"], events)).fetchall()
+        applied += [id_ for id_, is_applied in told if is_applied]
+    return applied
+
+
+async def _take(connection: Connection, applied: Sequence[int]) -> None:
+    if applied:
+        await effects.take(connection, applied)
 
 
 async def _wait(connection: Connection, ids: Sequence[int]) -> Applied:

@@ -1,5 +1,6 @@
 -- Events: what vendors say afterwards, stored once and applied as proof. Applying is in two halves of one transaction:
--- the first locks the messages, so that the second sees everything that a settlement has committed.
+-- the first locks the messages, so that the second sees everything that a settlement has committed. What is of a person
+-- is attached in the transaction after that.
 
 -- name: store
 -- Keeps what was not known yet. No row for an event: it is stored already, and this is its repetition. The rows stand in
@@ -11,12 +12,16 @@ INSERT INTO fleet.events (
 )
 SELECT n.provider, n.tenant_id, n.event_id, n.kind, n.proves, n.provider_message_id, n.message_id, n.attempt_id, n.channel,
     lower(n.address), n.our_address, n.code, n.reason, n.details, coalesce(n.body, '{}'),
-    coalesce(n.occurred_at, fleet.now() + (row_number() OVER () - 1) * interval '1 microsecond'), n.workspace_id, fleet.now()
-FROM json_to_recordset(%(rows)s) AS n (
-    provider text, tenant_id uuid, event_id text, kind text, proves text, provider_message_id text, message_id uuid,
-    attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
-    occurred_at timestamptz, workspace_id uuid
-)
+    CASE n.provider WHEN %(ours)s THEN coalesce(n.occurred_at, n.came_at) ELSE least(n.occurred_at, n.came_at) END,
+    n.workspace_id, fleet.now()
+FROM (
+    SELECT n.*, fleet.now() + (row_number() OVER () - 1) * interval '1 microsecond' AS came_at
+    FROM json_to_recordset(%(rows)s) AS n (
+        provider text, tenant_id uuid, event_id text, kind text, proves text, provider_message_id text, message_id uuid,
+        attempt_id uuid, channel text, address text, our_address text, code text, reason text, details jsonb, body jsonb,
+        occurred_at timestamptz, workspace_id uuid
+    )
+) AS n
 ON CONFLICT (provider, tenant_id, event_id) DO NOTHING
 RETURNING id, set_config('synchronous_commit', 'on', true)
 

@@ -2,11 +2,12 @@
 -- ids of events that were applied in this transaction, and come to the same however often they come.
 
 -- name: stop
--- scheduled or queued -> cancelled: the messages of the same campaign to whoever replied that say stop_on_reply. Whoever
+-- scheduled or queued -> cancelled; sending or unknown stays, and gets no further try, because its time is over (as the
+-- end of a cancel does, see cancellation.sql): the messages of the same campaign to whoever replied that say stop_on_reply. Whoever
 -- replied is the recipient that the answered message names, or has the address that wrote; numbers are compared by their
 -- last ten digits, because a message's own may be spelled in any way. A lone "Yes" is START to a vendor, and an answer
--- all the same. It waits for starts that hold a row, and then
--- leaves it to them. No row: nothing of a sequence waits.
+-- all the same. It waits for whoever holds a row, and takes it as they leave it. No row:
+-- nothing of a sequence waits.
 WITH replied AS MATERIALIZED (
     SELECT DISTINCT e.workspace_id, e.campaign_id, o.recipient_id, lower(e.address) AS address,
         CASE WHEN e.address NOT LIKE '%%@%%' THEN nullif(right(regexp_replace(e.address, '\D', '', 'g'), 10), '') END AS digits
@@ -23,7 +24,7 @@ waiting AS MATERIALIZED (
             right(regexp_replace(o.recipient_phone, '\D', '', 'g'), 10) AS digits
         FROM public.channel_outbox o
         WHERE o.campaign_id = c.campaign_id AND coalesce(o.workspace_id, o.tenant_id) = c.workspace_id
-          AND o.status IN ('scheduled', 'queued') AND o.payload ->> 'stop_on_reply' = 'true'
+          AND o.status IN ('scheduled', 'queued', 'sending', 'unknown') AND o.payload ->> 'stop_on_reply' = 'true'
         OFFSET 0  -- campaign by campaign, by the index, and each once for all who replied
     ) AS w
     WHERE EXISTS (
@@ -36,19 +37,27 @@ waiting AS MATERIALIZED (
 chosen AS MATERIALIZED (
     SELECT o.id
     FROM public.channel_outbox o
-    WHERE o.id = ANY (ARRAY(SELECT w.id FROM waiting w)) AND o.status IN ('scheduled', 'queued')
+    WHERE o.id = ANY (ARRAY(SELECT w.id FROM waiting w)) AND o.status IN ('scheduled', 'queued', 'sending', 'unknown')
     ORDER BY o.id
     FOR UPDATE OF o
 )
 UPDATE public.channel_outbox o
-SET status = 'cancelled',
+SET status = CASE WHEN o.status IN ('scheduled', 'queued') THEN 'cancelled' ELSE o.status END,
     lease_token = NULL,
     lease_expires_at = NULL,
-    error_code = 'replied',
-    error_message = 'the recipient replied, and payload.stop_on_reply ends the sequence then',
-    finalized_at = fleet.now(),
+    error_code = CASE WHEN o.status IN ('scheduled', 'queued') THEN 'replied' ELSE o.error_code END,
+    error_message = CASE
+        WHEN o.status IN ('scheduled', 'queued') THEN 'the recipient replied, and payload.stop_on_reply ends the sequence then'
+        ELSE o.error_message
+    END,
+    expires_at = CASE WHEN o.status IN ('scheduled', 'queued') THEN o.expires_at ELSE fleet.now() END,
+    finalized_at = CASE WHEN o.status IN ('scheduled', 'queued') THEN fleet.now() ELSE o.finalized_at END,
     updated_at = fleet.now()
-WHERE o.id = ANY (ARRAY(SELECT c.id FROM chosen c)) AND o.status IN ('scheduled', 'queued')
+WHERE o.id = ANY (ARRAY(SELECT c.id FROM chosen c))
+  AND (
+      o.status IN ('scheduled', 'queued')
+      OR (o.status IN ('sending', 'unknown') AND (o.expires_at IS NULL OR o.expires_at > fleet.now()))
+  )
 RETURNING o.id
 
 -- name: keep

@@ -189,7 +189,7 @@ async def test_stop_and_start_in_any_order_come_to_what_was_said_last(
     both = [uuid4(), uuid4()]
     messages = [(await sent(ledger, owner, workspace)).ids[0] for workspace in both]
     reports = [
-        of_person(kind, None, NOW + timedelta(minutes=at), message_id=messages[answers]) for kind, at, answers in said
+        of_person(kind, None, NOW + timedelta(minutes=at - 60), message_id=messages[answers]) for kind, at, answers in said
     ]
     seed.shuffle(reports)
 
@@ -201,6 +201,18 @@ async def test_stop_and_start_in_any_order_come_to_what_was_said_last(
     before = everything(owner)
     await apply_again(ledger, owner)
     assert everything(owner) == before
+
+
+async def test_what_a_vendor_dates_in_the_future_happened_when_it_was_told(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    workspace = uuid4()
+    await tell(ledger, of_person(Kind.RESUMED, workspace, NOW + timedelta(days=365_000)))
+    assert owner.execute("SELECT occurred_at <= received_at FROM fleet.events").fetchone() == (True,)
+
+    await tell(ledger, of_person(Kind.STOPPED, workspace))
+
+    assert reasons(owner) == ["stopped"]
 
 
 async def test_applied_a_second_time_nothing_changes(ledger: Pool, owner: psycopg.Connection) -> None:
@@ -239,10 +251,13 @@ def workspaces(owner: psycopg.Connection) -> set[UUID]:
     return {row[0] for row in owner.execute("SELECT workspace_id FROM channel_outbox")}
 
 
-async def soft(pool: Pool, started: Started, *days: float, index: int | None = None) -> None:
-    """Soft bounces of different messages, so many days from now."""
+async def soft(
+    pool: Pool, owner: psycopg.Connection, started: Started, *days: float, index: int | None = None, told: float = 0.0
+) -> None:
+    """Soft bounces of different messages, so many days from now, each told at once or on the day `told`."""
     for number, day in enumerate(days):
         of = number if index is None else index
+        travel(owner, max(day, told) * 86_400)
         await tell(pool, report(started, "soft_bounced", of, occurred_at=NOW + timedelta(days=day)))
 
 
@@ -250,11 +265,11 @@ async def test_soft_bounces_of_several_messages_suppress_for_a_while(ledger: Poo
     workspace = uuid4()
     started = await sent(ledger, owner, workspace, 3)
 
-    await soft(ledger, started, 0, 1)
+    await soft(ledger, owner, started, 0, 1)
     assert reasons(owner) == []
-    await soft(ledger, started, 2, 3, 4, index=1)
+    await soft(ledger, owner, started, 2, 3, 4, index=1)
     assert reasons(owner) == [], "they are of the same message"
-    await soft(ledger, started, 2, index=2)
+    await soft(ledger, owner, started, 2, index=2)
 
     assert standing(owner) == {(workspace, "sms", PERSON, "soft_bounced")}
     last, end = owner.execute("SELECT created_at, expires_at FROM fleet.suppressions").fetchall()[0]
@@ -267,7 +282,7 @@ async def test_soft_bounces_of_several_messages_suppress_for_a_while(ledger: Poo
 async def test_soft_bounces_far_apart_suppress_nobody(ledger: Pool, owner: psycopg.Connection) -> None:
     started = await sent(ledger, owner, uuid4(), 6)
 
-    await soft(ledger, started, 0, 1, effects.SOFT_WINDOW_DAYS, effects.SOFT_WINDOW_DAYS + 1, 40, 60)
+    await soft(ledger, owner, started, 0, 1, effects.SOFT_WINDOW_DAYS, effects.SOFT_WINDOW_DAYS + 1, 40, 60)
 
     assert reasons(owner) == []
 
@@ -276,10 +291,9 @@ async def test_soft_bounces_that_are_told_late_suppress_as_if_they_had_been_told
     ledger: Pool, owner: psycopg.Connection
 ) -> None:
     started = await sent(ledger, owner, uuid4(), 3)
-    await soft(ledger, started, 0, 1)
-    travel(owner, 20 * 86_400)
+    await soft(ledger, owner, started, 0, 1)
 
-    await soft(ledger, started, 2, index=2)
+    await soft(ledger, owner, started, 2, index=2, told=20)
     assert reasons(owner) == ["soft_bounced"]
 
     travel(owner, 33 * 86_400)
@@ -288,13 +302,13 @@ async def test_soft_bounces_that_are_told_late_suppress_as_if_they_had_been_told
 
 async def test_after_a_release_soft_bounces_count_anew(ledger: Pool, owner: psycopg.Connection) -> None:
     started = await sent(ledger, owner, uuid4(), 6)
-    await soft(ledger, started, 0, 1, 2)
+    await soft(ledger, owner, started, 0, 1, 2)
     owner.execute("UPDATE fleet.suppressions SET released_at = %s", (NOW + timedelta(days=3),))
 
-    await soft(ledger, started, 4, index=3)
-    await soft(ledger, started, 5, index=4)
+    await soft(ledger, owner, started, 4, index=3)
+    await soft(ledger, owner, started, 5, index=4)
     assert reasons(owner) == []
-    await soft(ledger, started, 6, index=5)
+    await soft(ledger, owner, started, 6, index=5)
 
     assert reasons(owner) == ["soft_bounced"]
 
@@ -317,6 +331,7 @@ async def test_soft_bounces_in_any_order_come_to_the_same(
         report(started, "soft_bounced", index, occurred_at=NOW + timedelta(days=day)) for index, day in enumerate(days)
     ]
     seed.shuffle(reports)
+    travel(owner, 41 * 86_400)
 
     for piece in range(pieces):
         await tell(ledger, *reports[piece::pieces])

@@ -22,7 +22,7 @@ from tests.factories import PAYLOADS, column_of, insert, status_of
 from tests.started import Started, claimed, start
 
 from .test_calls import lead
-from .test_events import report, tell
+from .test_events import put, report, tell
 
 WROTE = "+14155550100"
 AT = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -272,13 +272,54 @@ async def test_what_a_relay_has_claimed_is_ended_and_does_not_start(ledger: Pool
     assert (await start(ledger, Channel.SMS, provider="twilio", body=None, claim=claim)).ids == []
 
 
-async def test_what_is_with_the_vendor_is_left_to_it(ledger: Pool, owner: psycopg.Connection) -> None:
+async def with_the_vendor(ledger: Pool, owner: psycopg.Connection, **columns: Any) -> Started:
+    """A step of a sequence that is being sent while its recipient replies to the one before."""
     ours: dict[str, Any] = {"workspace_id": uuid4(), "campaign_id": uuid4()}
     await answered(ledger, owner, **ours)
-    step = later(owner, scheduled_at=None, **ours)
-    await start(ledger, Channel.SMS, provider="twilio", body=None)
+    later(owner, scheduled_at=None, **ours | columns)
+    return await start(ledger, Channel.SMS, provider="twilio", body=None)
+
+
+async def test_what_is_with_the_vendor_is_left_to_it(ledger: Pool, owner: psycopg.Connection) -> None:
+    started = await with_the_vendor(ledger, owner)
     await tell(ledger, reply())
-    assert status_of(owner, step) == "sending"
+    assert status_of(owner, started.ids[0]) == "sending"
+
+    await settled(ledger, started)
+    assert status_of(owner, started.ids[0]) == "sent"
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+@pytest.mark.parametrize("ends_in_seconds", [None, 3600])
+async def test_what_the_vendor_puts_off_gets_no_further_try(
+    ledger: Pool, owner: psycopg.Connection, is_settled: bool, ends_in_seconds: float | None
+) -> None:
+    """Also where nobody could tell whether it was sent, and the vendor's record shows no trace of it."""
+    end = datetime.now(UTC) + timedelta(seconds=ends_in_seconds) if ends_in_seconds else None
+    started = await with_the_vendor(ledger, owner, expires_at=end)
+    (step,) = started.ids
+    if is_settled:
+        await settled(ledger, started, Status.UNKNOWN)
+        await tell(ledger, reply())
+        assert status_of(owner, step) == "unknown"
+        put(owner, step, status="scheduled", scheduled_at=None)
+    else:
+        await tell(ledger, reply())
+        await settled(ledger, started, Status.SCHEDULED)
+    assert status_of(owner, step) == "scheduled"
+
+    again = await start(ledger, Channel.SMS, provider="twilio", body=None)
+
+    assert again.ids == []
+    assert (status_of(owner, step), column_of(owner, step, "error_class")) == ("failed", "expired")
+
+
+async def test_an_end_that_is_over_already_is_left_as_it_is(ledger: Pool, owner: psycopg.Connection) -> None:
+    started = await with_the_vendor(ledger, owner)
+    end = datetime.now(UTC) - timedelta(hours=1)
+    put(owner, started.ids[0], expires_at=end)
+    await tell(ledger, reply())
+    assert column_of(owner, started.ids[0], "expires_at") == end
 
 
 async def test_a_second_time_changes_nothing(ledger: Pool, owner: psycopg.Connection) -> None:
