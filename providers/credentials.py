@@ -1,9 +1,9 @@
 """From configuration to an account: the fingerprint, and the stand-in credentials of a stand-in vendor."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
 from providers.base import Halted
 from providers.urls import is_loopback
@@ -44,6 +44,16 @@ def webhook_secret(value: SecretStr | str | None) -> dict[str, str]:
     """
     plain = value.get_secret_value() if isinstance(value, SecretStr) else value
     return {"webhook_secret": plain} if plain and plain.strip() else {}
+
+
+def checked_by(check: Callable[[str], None]) -> AfterValidator:
+    """Return what refuses a secret of the environment when a process starts, where `check` raises ValueError."""
+
+    def validate(value: SecretStr) -> SecretStr:
+        check(value.get_secret_value())
+        return value
+
+    return AfterValidator(validate)
 
 
 def _usable(plain: str, name: str) -> str:
