@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from config.database import Pool
-from outbox import received
+from outbox import received, search
+from tests.factories import insert
 
 ALWAYS = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,3 +42,14 @@ async def test_what_was_given_up_long_ago_is_found_where_nobody_says_since_when(
     event(owner, ALWAYS, given_up=True)
     assert len(await received.unapplied(ledger, limit=9)) == 1
     assert await received.unapplied(ledger, since=ALWAYS + timedelta(days=1), limit=9) == []
+
+
+async def test_what_support_reads_of_a_message_was_applied(ledger: Pool, owner: psycopg.Connection) -> None:
+    """Anybody's callback may name any message; only one that fits an attempt of its account is applied."""
+    id_ = insert(owner, "sms")
+    for given_up in (True, False):
+        event(owner, ALWAYS, given_up=given_up)
+    owner.execute("UPDATE fleet.events SET message_id = %s", (id_,))
+    (told,) = await search.events_of(ledger, id_)
+    applied = owner.execute("SELECT id FROM fleet.events WHERE applied_at IS NOT NULL").fetchone()
+    assert (told["id"],) == applied
