@@ -1,10 +1,10 @@
 """From configuration to an account: the fingerprint, and the stand-in credentials of a stand-in vendor."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
 from providers.base import PROVIDER_WIDE, Account, Halted
 from providers.urls import is_loopback
@@ -58,6 +58,16 @@ def ear_from_environment(provider: str, secret: SecretStr | None, variable: str)
     if not proof:
         raise Halted("not_configured", f"{variable} is not set")
     return ear(provider, PROVIDER_WIDE, proof)
+
+
+def checked_by(check: Callable[[str], None]) -> AfterValidator:
+    """Return what refuses a secret of the environment when a process starts, where `check` raises ValueError."""
+
+    def validate(value: SecretStr) -> SecretStr:
+        check(value.get_secret_value())
+        return value
+
+    return AfterValidator(validate)
 
 
 def _usable(plain: str, name: str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from email.utils import quote
 from operator import index
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -34,13 +34,22 @@ from providers.base import (
     Unknown,
 )
 from providers.callbacks import Callback, Event
-from providers.credentials import ear, ear_from_environment, fingerprint, of_tenant, required, webhook_secret
+from providers.credentials import (
+    checked_by,
+    ear,
+    ear_from_environment,
+    fingerprint,
+    of_tenant,
+    required,
+    webhook_secret,
+)
 from providers.lookup import Page, Question
 from providers.payload import as_json, is_one_line, one_line
 from providers.resend import callbacks, lookup
 from providers.resend.errors import ERRORS, SENDER_ERRORS
 from providers.resend.mail import mail
 from providers.sentences import sentence
+from providers.signatures import check_standard
 from providers.urls import is_loopback
 
 _SPECIAL = re.compile(r"[^\w !#$%&'*+/=?^`{|}~-]")
@@ -57,7 +66,7 @@ class ResendSettings(VendorSettings):
     api_key: SecretStr | None = None
     from_email: str | None = None
     from_name: str | None = None
-    webhook_secret: SecretStr | None = None
+    webhook_secret: Annotated[SecretStr, checked_by(check_standard)] | None = None
     api_url: WebAddress = "https://api.resend.com"
 
 

@@ -189,7 +189,8 @@ async def test_stop_and_start_in_any_order_come_to_what_was_said_last(
     both = [uuid4(), uuid4()]
     messages = [(await sent(ledger, owner, workspace)).ids[0] for workspace in both]
     reports = [
-        of_person(kind, None, NOW + timedelta(minutes=at - 60), message_id=messages[answers]) for kind, at, answers in said
+        of_person(kind, None, NOW + timedelta(minutes=at - 60), message_id=messages[answers])
+        for kind, at, answers in said
     ]
     seed.shuffle(reports)
 

@@ -24,8 +24,8 @@ _MESSAGES = """
 """
 _ATTEMPTS = """
     INSERT INTO fleet.attempts (
-        message_id, number, counted, id, send_key, provider, account, account_tenant_id, address, started_at, finished_at,
-        outcome, provider_message_id
+        message_id, number, counted, id, send_key, provider, account, account_tenant_id, address, started_at,
+        finished_at, outcome, provider_message_id
     )
     SELECT m.id, 1, true, fleet.attempt_id(md5('b1')::uuid, m.id), md5('b1')::uuid, 'twilio', 'a', %s, '+' || i, now(),
         now(), 'accepted', 'SM' || i

@@ -19,7 +19,10 @@ from tests.started import start
 from .test_events import tell
 
 PERSON_PHONE, PERSON_MAIL = "+14155550100", "p@mail.dev"
-NUMBER = "INSERT INTO voice_phone_numbers (tenant_id, phone_number, provider, provider_id, is_active) VALUES (%s, %s, %s, %s, true)"
+NUMBER = """
+INSERT INTO voice_phone_numbers (tenant_id, phone_number, provider, provider_id, is_active)
+VALUES (%s, %s, %s, %s, true)
+"""
 
 
 async def sent(

@@ -18,7 +18,7 @@ from tests.strangers.strange import CHARACTERS, NOBODY, Strange, text
 
 SECRETS = {
     "resend": "whsec_" + base64.b64encode(b"resend" * 4).decode(),
-    "vapi": "a-token-of-vapi",
+    "vapi": "a-token-of-vapi-s-own",
     "generic": "whsec_" + base64.b64encode(b"generic" * 4).decode(),
 }
 GENERIC_TENANT = UUID(int=1)

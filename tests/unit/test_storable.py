@@ -62,7 +62,8 @@ def test_as_many_values_as_fit_are_kept() -> None:
 
 def test_what_could_never_fit_is_given_up_early() -> None:
     # As long as the body of a callback may be.
-    zeros, names = {"x": [0] * 2**19}, {str(number): [] for number in range(2**17)}
+    zeros: Any = {"x": [0] * 2**19}
+    names: Any = {str(number): [] for number in range(2**17)}
     started = time.process_time()
     for _ in range(20):
         assert storable.answer(zeros) == storable.answer(names) == {"truncated": True, "type": "dict"}
