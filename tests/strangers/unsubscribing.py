@@ -62,7 +62,9 @@ def _odd_body(chance: random.Random, one: Strange) -> None:
     if one.method == "POST":
         made = text(chance, 500).encode()
         one.parts = [
-            chance.choice((b"", _PART, _PART * 9, b"--b\r\n" * 900, b"a=b&" * 2_000, chance.randbytes(500), made))
+            chance.choice(
+                (b"", b"\xff", _PART, _PART * 9, b"--b\r\n" * 900, b"a=b&" * 2_000, chance.randbytes(500), made)
+            )
         ]
 
 
