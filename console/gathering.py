@@ -63,7 +63,7 @@ class Gathering(Generic[_Ask, _Answer]):
             self._let_go(ask)
             raise Overloaded
         loop = asyncio.get_running_loop()
-        one = _Waiting(ask, loop.time() + self._hold_seconds, loop.create_future())
+        one: _Waiting[_Ask, _Answer] = _Waiting(ask, loop.time() + self._hold_seconds, loop.create_future())
         self._waiting.append(one)
         if self._rounds is None:
             self._rounds = asyncio.create_task(self._lead())

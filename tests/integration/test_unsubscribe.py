@@ -351,7 +351,7 @@ async def test_the_body_of_the_rfc_is_taken_in_both_encodings(web: Web, owner: p
     ),
 )
 @example(b"--\r\n\r\n--", "multipart/form-data")
-@example(b"x", "multipart/form-data; boundary=b; charset*=q")
+@example(b"\xff", "multipart/form-data; boundary=b; charset*=q")
 @example(b"", "multipart/form-data; charset*0*=q''x; boundary*=%")
 @example(
     b"--b\r\nContent-Disposition: form-data; name*1*=q\r\nContent-Type: text/plain; charset*=q\r\n\r\nx\r\n--b--",
@@ -374,6 +374,12 @@ async def test_a_database_that_is_away_asks_to_try_again(settings: Settings, tmp
             assert (refused.status, refused.headers["retry-after"]) == (503, "30")
     finally:
         await away.close()
+
+
+def test_what_the_library_cannot_read_is_nothing() -> None:
+    for body in (b"\xff", b"--b\r\n\r\n\xff"):
+        for content_type in ("multipart/form-data; charset*=q", "multipart/form-data; boundary=c; charset*=q"):
+            assert fields_of(content_type, body) == []
 
 
 async def test_a_database_that_does_not_answer_is_not_waited_for_long(
