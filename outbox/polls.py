@@ -1,10 +1,12 @@
 """Polls: when the vendor is asked what became of a message that it took, where it does not promise to tell.
 
 Owns the time of a message's next look (`channel_outbox.poll_at`) and nothing else of it: what a look brings is an event
-(`outbox.events`). Refuses leases: a claim moves the next look ahead, and whoever dies with it costs one interval. The
-first look is set by the statements that make a message `sent`.
+(`outbox.events`). Refuses leases: a claim moves the next look ahead, and whoever dies with it costs one interval, of
+the last look as well: that one is made when the vendor has answered. The first look is set by the statements that make
+a message `sent`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -33,6 +35,8 @@ class Sent:
     """Fingerprint of the credentials it went out under."""
     account_tenant_id: UUID
     provider_message_id: str
+    is_last: bool
+    """It is past the horizon: what the vendor says now is all that it will."""
 
 
 def first_look_seconds(provider: str, channel: Channel, settings: Settings) -> float | None:
@@ -58,9 +62,10 @@ async def release(pool: Pool, ids: Sequence[str], *, delay_seconds: float) -> No
     await run(pool, _SQL["release"], ids=list(ids), delay_seconds=delay_seconds)
 
 
-async def read(pool: Pool, ids: Sequence[UUID]) -> list[Sent]:
-    """Return what can be asked of messages that are still `sent`."""
-    return [Sent(*row) for row in await run(pool, _SQL["read"], ids=list(ids), polled=POLLED)]
+async def read(pool: Pool, channel: Channel, ids: Sequence[UUID]) -> list[Sent]:
+    """Return what can be asked of messages of a channel that are still `sent`."""
+    limits = {"polled": POLLED, "horizon_seconds": _of(channel).horizon_seconds}
+    return [Sent(*row) for row in await run(pool, _SQL["read"], ids=list(ids), **limits)]
 
 
 async def postpone(pool: Pool, channel: Channel, delays: Mapping[UUID, float]) -> None:
@@ -71,14 +76,16 @@ async def postpone(pool: Pool, channel: Channel, delays: Mapping[UUID, float]) -
 
 
 async def give_up(pool: Pool, ids: Sequence[UUID]) -> None:
-    """Ask no more about messages of which no vendor can tell; they stay `sent`."""
+    """Ask no more about messages of which no vendor can tell, or not in time; they stay `sent`."""
     await run(pool, _SQL["give_up"], ids=list(ids))
 
 
 async def waiting(pool: Pool, limit: int) -> dict[str, int]:
     """Count the messages whose vendor will be asked, each channel up to `limit`: due, later."""
-    channels = [channel.value for channel, facts in CHANNELS.items() if facts.polls]
-    return dict(await run(pool, _SQL["waiting"], channels=channels, limit=limit))
+    waiting: Counter[str] = Counter()
+    for channel in (channel for channel, facts in CHANNELS.items() if facts.polls):
+        waiting.update(dict(await run(pool, _SQL["waiting"], channel=channel.value, limit=limit)))
+    return dict(waiting)
 
 
 def _of(channel: Channel) -> Polls:

@@ -15,7 +15,7 @@ from admission.evidence import pause_seconds
 from admission.reports import report
 from config import log
 from config.channels import Channel
-from outbox import events, polls
+from outbox import neighbours, polls
 from outbox.events import Report
 from outbox.polls import Sent
 from outbox.retry import LONGEST_SECONDS
@@ -47,10 +47,10 @@ async def poll(runtime: Runtime, channel: Channel, ids: Sequence[str]) -> None:
 
 
 async def _poll(runtime: Runtime, channel: Channel, ids: Sequence[UUID]) -> None:
-    sent = await polls.read(runtime.pool, ids)
+    sent = await polls.read(runtime.pool, channel, ids)
     asking = _Asking(runtime, channel, deque(sent), await _accounts(runtime, sent))
     await asyncio.gather(*(asking.run() for _ in range(AT_ONCE)))
-    told = await events.store(runtime.pool, asking.told) if asking.told else 0
+    told = await _store(runtime, asking)
     for account, why in asking.refused.values():
         await runtime.accounts.halt(account, why)
     later = asking.later | {one.id: POSTPONED_SECONDS for one in asking.waiting}
@@ -60,6 +60,16 @@ async def _poll(runtime: Runtime, channel: Channel, ids: Sequence[UUID]) -> None
     if gone := [*asking.gone, *set(ids).difference(one.id for one in sent)]:
         await polls.give_up(runtime.pool, gone)
     _log.info("polled", channel=channel.value, asked=asking.asked, told=told, put_off=len(later))
+
+
+async def _store(runtime: Runtime, asking: "_Asking") -> int:
+    """Store what was said, message by message; of how many. What the database refuses is asked for again."""
+    if not asking.told:
+        return 0
+    refusals = await neighbours.store(runtime.pool, [neighbours.said(reports) for reports in asking.told.values()])
+    refused = {id_ for id_, why in zip(asking.told, refusals, strict=True) if why}
+    asking.gone = [id_ for id_ in asking.gone if id_ not in refused]
+    return len(asking.told) - len(refused)
 
 
 async def _accounts(runtime: Runtime, sent: Collection[Sent]) -> dict[_Whose, Account | SendError]:
@@ -89,9 +99,10 @@ class _Asking:
     accounts: dict[_Whose, Account | SendError]
     until: float = field(default_factory=lambda: monotonic() + BUNDLE_SECONDS)
     asked: int = 0
-    told: list[Report] = field(default_factory=list)
+    told: dict[UUID, Sequence[Report]] = field(default_factory=dict)
+    """By message; none has nothing."""
     gone: list[UUID] = field(default_factory=list)
-    """The vendor has no record of them any more."""
+    """The vendor has no record of them any more, or has answered for the last time."""
     later: dict[UUID, float] = field(default_factory=dict)
     """Could not be asked now; in seconds, when they can."""
     refused: dict[str, tuple[Account, Halted]] = field(default_factory=dict)
@@ -109,7 +120,10 @@ class _Asking:
 
     async def _try(self, one: Sent, account: Account) -> None:
         try:
-            self.told.extend(await self._ask(one, account))
+            if reports := await self._ask(one, account):
+                self.told[one.id] = reports
+            if one.is_last:
+                self.gone.append(one.id)
         except Rejected:
             # Under other credentials than it went out under, not to be found does not mean to be gone.
             if account.fingerprint == one.account:

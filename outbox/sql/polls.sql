@@ -3,7 +3,8 @@
 -- name: claim
 -- Takes the messages of one channel that are due for a look, the longest due first. Their next look is put as far ahead
 -- as they are old, so that whoever dies with them costs one interval and nothing is given back; the last one is at the
--- horizon. No row: none is due, or another scheduler takes them in this moment.
+-- horizon. What is past it is due once more, when it is older by a quarter: only an answer makes a look the last (give_up),
+-- or twice the horizon. No row: none is due, or another scheduler takes them in this moment.
 WITH due AS MATERIALIZED (
     SELECT o.id
     FROM public.channel_outbox o
@@ -18,6 +19,8 @@ SET poll_at = CASE
             fleet.now() + greatest(fleet.now() - o.sent_at, make_interval(secs => %(patience_seconds)s)),
             o.sent_at + make_interval(secs => %(horizon_seconds)s)
         )
+        WHEN o.sent_at + make_interval(secs => 2 * %(horizon_seconds)s::float8) > fleet.now()
+        THEN fleet.now() + (fleet.now() - o.sent_at) / 4
     END
 WHERE o.id = ANY (ARRAY(SELECT due.id FROM due)) AND o.status = 'sent'
 RETURNING o.id::text
@@ -33,9 +36,10 @@ WHERE o.id = mine.id AND o.status = 'sent'
 RETURNING o.id
 
 -- name: read
--- Whom to ask, and for what: of each message the last attempt that a vendor took and named. No row for a message: its
--- end came meanwhile, or nobody can be asked about it.
-SELECT o.id, a.provider, a.account, a.account_tenant_id, a.provider_message_id
+-- Whom to ask, and for what: of each message the last attempt that a vendor took and named, and whether it is asked for
+-- the last time. No row for a message: its end came meanwhile, or nobody can be asked about it.
+SELECT o.id, a.provider, a.account, a.account_tenant_id, a.provider_message_id,
+    (o.sent_at + make_interval(secs => %(horizon_seconds)s) > fleet.now()) IS NOT TRUE
 FROM public.channel_outbox o
 CROSS JOIN LATERAL (
     SELECT a.provider, a.account, a.account_tenant_id, a.provider_message_id
@@ -67,7 +71,7 @@ WHERE o.id = mine.id AND o.status = 'sent'
 RETURNING o.id
 
 -- name: give_up
--- Asks no more about messages that no vendor can tell of. They stay sent. No row for a message: its end came meanwhile.
+-- Asks no more about messages that no vendor can tell of, or that have no end by the horizon. They stay sent. No row for a message: its end came meanwhile.
 UPDATE public.channel_outbox o
 SET poll_at = NULL
 FROM (
@@ -77,29 +81,22 @@ WHERE o.id = mine.id AND o.status = 'sent'
 RETURNING o.id
 
 -- name: waiting
--- Messages whose vendor will be asked: those for which it is time, and those for which it is not yet.
+-- Messages of one channel whose vendor will be asked: those for which it is time, and those for which it is not yet. The
+-- channel takes the column's own type, which may be an enum, so that the comparison keeps its index.
 SELECT taken.state, count(*)
 FROM (
     (
         SELECT 'due' AS state
-        FROM unnest(%(channels)s::text[]) AS wanted (channel)
-        CROSS JOIN LATERAL (
-            SELECT
-            FROM public.channel_outbox o
-            WHERE o.status = 'sent' AND o.channel::text = wanted.channel AND o.poll_at <= fleet.now()
-            LIMIT %(limit)s
-        ) AS each
+        FROM public.channel_outbox o
+        WHERE o.status = 'sent' AND o.channel = %(channel)s AND o.poll_at <= fleet.now()
+        LIMIT %(limit)s
     )
     UNION ALL
     (
         SELECT 'later'
-        FROM unnest(%(channels)s::text[]) AS wanted (channel)
-        CROSS JOIN LATERAL (
-            SELECT
-            FROM public.channel_outbox o
-            WHERE o.status = 'sent' AND o.channel::text = wanted.channel AND o.poll_at > fleet.now()
-            LIMIT %(limit)s
-        ) AS each
+        FROM public.channel_outbox o
+        WHERE o.status = 'sent' AND o.channel = %(channel)s AND o.poll_at > fleet.now()
+        LIMIT %(limit)s
     )
 ) AS taken
 GROUP BY taken.state

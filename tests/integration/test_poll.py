@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
+from psycopg import sql
 
 from admission.reports import report
 from config.channels import CHANNELS, Channel
@@ -165,6 +166,37 @@ async def test_what_has_no_end_yet_is_looked_at_when_it_is_twice_as_old_and_last
     assert [seconds / 3600 for seconds in looks] == pytest.approx([0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 72], rel=0.02)
     assert (status_of(owner, id_), stored(owner)) == ("sent", 0)
     assert await requests_of(vendors) == 1 + len(looks)
+
+
+async def test_who_dies_with_the_last_look_loses_it_to_the_next(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    (id_,) = await sent(worker, owner)
+    facts = CHANNELS[SMS].polls
+    assert facts is not None
+    travel(owner, facts.horizon_seconds + 1)
+    assert await due(worker) == [str(id_)]  # and nobody asks
+
+    assert waits_seconds(owner, id_) == pytest.approx(facts.horizon_seconds / 4, abs=10)
+    travel(owner, facts.horizon_seconds * 1.25 + 10)
+    assert (await look(worker)).applied == 1
+    assert (status_of(owner, id_), column_of(owner, id_, "poll_at")) == ("delivered", None)
+
+
+async def test_whose_workers_all_die_is_given_up_at_twice_the_horizon(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    (id_,) = await sent(worker, owner)
+    facts = CHANNELS[SMS].polls
+    assert facts is not None
+    age, claims = facts.horizon_seconds, 0
+    travel(owner, age)
+    while column_of(owner, id_, "poll_at") is not None:
+        age += max(waits_seconds(owner, id_), 0.0) + 1
+        travel(owner, age)
+        claims += len(await due(worker))
+    assert claims == 5
+    assert status_of(owner, id_) == "sent"
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
@@ -393,3 +425,24 @@ async def test_one_answer_that_breaks_our_reading_costs_the_others_nothing(
     travel(owner, 901)
     await look(worker)
     assert [status_of(owner, id_) for id_ in ids] == ["sent", "delivered", "delivered"]
+
+
+async def test_one_answer_that_the_database_refuses_costs_the_others_nothing(
+    worker: Runtime, vendors: Vendors, owner: psycopg.Connection
+) -> None:
+    ids = await sent(worker, owner, count=3)
+    facts = CHANNELS[SMS].polls
+    assert facts is not None
+    sid = column_of(owner, ids[0], "provider_message_id")
+    owner.execute(
+        sql.SQL("ALTER TABLE fleet.events ADD CONSTRAINT refuses CHECK (provider_message_id <> {})").format(sid)
+    )
+    travel(owner, facts.horizon_seconds + 1)
+
+    await look(worker)
+    assert [status_of(owner, id_) for id_ in ids] == ["sent", "delivered", "delivered"]
+
+    owner.execute("ALTER TABLE fleet.events DROP CONSTRAINT refuses")
+    travel(owner, facts.horizon_seconds * 1.25 + 10)
+    await look(worker)
+    assert status_of(owner, ids[0]) == "delivered", "it was the last look, and is not lost"
