@@ -22,7 +22,8 @@ CACHE_SECONDS = 5.0
 HALT_SECONDS = 120.0
 """After this, a bundle of the account finds out whether it works again."""
 _NO_CREDENTIALS = ""
-"""In the place of a fingerprint: whatever credentials the tenant sets are others."""
+"""In the place of a fingerprint: whatever credentials the tenant sets are others. What was put off meanwhile waits all
+the same until the halt would have ended."""
 
 Resolved = Account | Halted
 
@@ -61,17 +62,16 @@ class Accounts:
         return fresh
 
     async def of_callbacks(self, provider: str, tenants: Collection[UUID]) -> dict[UUID, Account]:
-        """Return whose callbacks come to `tenants` (`PROVIDER_WIDE`: the environment's); without an account, none.
+        """Return whose callbacks come to `tenants` (`PROVIDER_WIDE`: the environment's); without settings, none.
 
-        Halted or disconnected, it may still hear what became of what it sent. Read anew each time.
+        Halted, disconnected, or with too little left to send by, it may still hear what became of what it sent: what
+        is returned can check a proof and nothing else. Read anew each time.
         """
-        found: dict[UUID, Resolved] = {}
-        if PROVIDER_WIDE in tenants:
-            found[PROVIDER_WIDE] = self._shared(provider)
         own = [tenant for tenant in tenants if tenant != PROVIDER_WIDE]
-        if own:
-            rows = await ledger.settings_of(self._pool, provider, own)
-            found |= {tenant: self._opened(provider, row) for tenant, row in rows.items()}
+        rows = await ledger.settings_of(self._pool, provider, own) if own else {}
+        found = {tenant: self._ear(provider, row) for tenant, row in rows.items()}
+        if PROVIDER_WIDE in tenants:
+            found[PROVIDER_WIDE] = self._shared_ear(provider)
         return {tenant: account for tenant, account in found.items() if isinstance(account, Account)}
 
     async def halt(self, account: Account, why: Halted) -> None:
@@ -126,6 +126,27 @@ class Accounts:
             return Halted("unreadable_settings", f"the tenant's {provider} settings cannot be opened: {broken}")
         except Halted as why:
             return why
+
+    def _shared_ear(self, provider: str) -> Resolved:
+        try:
+            return self._providers[provider].ear_from_environment(self._settings.get(provider))
+        except Halted as why:
+            return why
+
+    def _ear(self, provider: str, row: ledger.TenantSettings) -> Resolved:
+        proofs = {name: self._opened_or_nothing(value, row) for name, value in row.values.items()}
+        proofs["webhook_secret"] = self._webhook_secret(provider, row)
+        try:
+            return self._providers[provider].ear_of_tenant(row.tenant_id, proofs)
+        except Halted as why:
+            return why
+
+    def _opened_or_nothing(self, value: str, row: ledger.TenantSettings) -> str:
+        """Open what opens: what sends proves no callback, and a proof that does not open proves none."""
+        try:
+            return self._keyring.open(value, row.tenant_id)
+        except SealBroken:
+            return ""
 
     def _webhook_secret(self, provider: str, row: ledger.TenantSettings) -> str:
         """Return the secret of a tenant's callbacks. One that does not open closes its door and stops no sending."""

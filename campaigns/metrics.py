@@ -15,7 +15,7 @@ import orjson
 from psycopg import Error
 
 from config import log
-from config.database import AWAY, Connection, Pool, repeated, run
+from config.database import Connection, Pool, is_refusal, repeated, run
 from config.vocabulary import Kind
 from outbox.queries import load
 
@@ -30,6 +30,8 @@ REFUSED_SECONDS = 600.0
 """Until the next try, where the database takes no figures for a campaign."""
 PATIENCE_SECONDS = 600
 """How long one count may take."""
+LOCK_SECONDS = 5
+"""How long it waits for a row of figures that somebody else holds."""
 NOWHERE = UUID(int=0)
 
 _KINDS: Mapping[str, Any] = {
@@ -72,9 +74,9 @@ async def sweep(pool: Pool, *, since_seconds: float) -> int:
 
 
 async def roll_up(pool: Pool, *, limit: int) -> int:
-    """Count the campaigns that are due, at most `limit`; return how many were looked at.
+    """Count the campaigns that are due, at most `limit`; return how many were looked at, by this or another scheduler.
 
-    Where the database refuses one, it is put off and logged, and the others are counted.
+    Where the database refuses one, or somebody holds it, it is put off and logged, and the others are counted.
     """
     ids = [row[0] for row in await run(pool, _SQL["due"], limit=limit)]
     if ids:
@@ -98,9 +100,9 @@ async def named(pool: Pool, *, after: UUID = NOWHERE, limit: int) -> list[UUID]:
 async def _roll_up(pool: Pool, ids: Sequence[UUID]) -> None:
     try:
         await repeated(pool, lambda connection: _count_due(connection, ids))
-    except AWAY:
-        raise
     except Error as refused:
+        if not is_refusal(refused):
+            raise
         if len(ids) > 1:
             for id_ in ids:
                 await _roll_up(pool, [id_])
@@ -112,6 +114,7 @@ async def _roll_up(pool: Pool, ids: Sequence[UUID]) -> None:
 async def _count_due(connection: Connection, ids: Sequence[UUID]) -> None:
     async with connection.transaction():
         await _be_patient(connection)
+        await connection.execute(_SQL["wait_briefly"], {"seconds": LOCK_SECONDS})
         locked = await connection.execute(_SQL["lock_due"], {"campaign_ids": list(ids)})
         changes: dict[UUID, int] = dict(await locked.fetchall())
         began = monotonic()

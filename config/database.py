@@ -10,8 +10,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import orjson
-from psycopg import AsyncConnection, OperationalError
-from psycopg.errors import DeadlockDetected, ReadOnlySqlTransaction, SerializationFailure
+from psycopg import AsyncConnection, Error, OperationalError
+from psycopg.errors import (
+    DeadlockDetected,
+    LockNotAvailable,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+)
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
@@ -92,6 +98,15 @@ async def repeated(pool: Pool, work: Callable[[Connection], Awaitable[_Result]])
                 raise
             await asyncio.sleep(random.uniform(0, 0.02 * 2**tried))  # noqa: S311 - jitter
     raise AssertionError("unreachable")
+
+
+def is_refusal(error: Error) -> bool:
+    """Tell whether the database answers, and will not do what was asked: this statement, for these rows.
+
+    A statement that takes too long, or waits too long for a lock, is one, although it is an OperationalError as well:
+    by itself it would be too slow the next time too.
+    """
+    return not isinstance(error, AWAY) or isinstance(error, QueryCanceled | LockNotAvailable)
 
 
 AWAY = (OperationalError, ReadOnlySqlTransaction)

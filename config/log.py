@@ -15,11 +15,13 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-# Wider than the rules for addresses: what is hidden too much costs a word, what is shown costs a person. The bound
-# keeps a long text without any @ from being read again at each of its characters.
-_EMAIL = re.compile(r"([^\s@<>()\[\],;:/\"'…])[^\s@<>()\[\],;:\"]{0,63}(?:@|%40)([\w.-]+)")
+# Each pattern takes a whole word at a time, with whatever it is: a text is read once, however hostile it is. Wider than
+# the rules for addresses: what is hidden too much costs a word, what is shown costs a person.
+_WORD = re.compile(r"([^\s@<>()\[\],;:\"]+)(@[\w.-]+)?")
+_QUOTED = re.compile(r"(.*)%40(?=[\w.-])")
+_BEFORE_AN_ADDRESS = "/'…"
 _PHONE = re.compile(r"(?:\+|%2B)\d{4,}(?=\d{3})")
-_PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")
+_LOGIN = re.compile(r"(://[^:/@\s]*:)(\S*)")
 
 # They log a line a request or a connection at INFO; what matters of that is in our own events.
 _CHATTY = ("aiohttp.access", "psycopg.pool", "dramatiq.broker", "dramatiq.asyncio")
@@ -78,9 +80,28 @@ def _binding(bound: dict[str, str]) -> Processor:
 
 def mask(text: str) -> str:
     """Hide what identifies a person or opens a door: j…@example.com, …100 of a number, passwords in URLs."""
-    text = _PASSWORD.sub(r"\1:…@", text)
-    text = _EMAIL.sub(r"\1…@\2", text)
+    text = _LOGIN.sub(_without_password, text)
+    if "@" in text or "%40" in text:
+        text = _WORD.sub(_without_name, text)
     return _PHONE.sub("…", text)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    login, rest = found.groups()
+    _, at, host = rest.rpartition("@")
+    return f"{login}…@{host}" if at else found[0]
+
+
+def _without_name(found: re.Match[str]) -> str:
+    """Return a word with the first letter of the name in front of its @, and no more of it."""
+    name, host = found[1], found[2]
+    if host is None:
+        quoted = _QUOTED.match(name)
+        if quoted is None:
+            return name
+        name, host = quoted[1], "@" + name[quoted.end() :]
+    shown = len(name) - len(name.lstrip(_BEFORE_AN_ADDRESS)) + 1
+    return f"{name[:shown]}…{host}" if shown <= len(name) else found[0]
 
 
 def mask_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -19,6 +19,7 @@ REMEMBERED = 10_000
 ROUND_LIMIT = 500
 WAITING_LIMIT = 5_000
 LOOK_SECONDS = 5.0
+"""For how long one who asks is held, in line and while the database is away."""
 
 Caller = tuple[str, UUID]
 """(provider, tenant)."""
@@ -34,13 +35,13 @@ class Callers:
         self._known: _Memory[Account] = _Memory(remembered)
         self._strangers: _Memory[None] = _Memory(remembered)
         self._looks: Gathering[Caller, Account | None] = Gathering(
-            self._look, round_limit=ROUND_LIMIT, waiting_limit=WAITING_LIMIT
+            self._look, round_limit=ROUND_LIMIT, waiting_limit=WAITING_LIMIT, hold_seconds=LOOK_SECONDS
         )
 
     async def account(self, provider: str, tenant: UUID) -> Account | None:
         """Return whose callbacks come to this address; None where nobody's do.
 
-        Raises what the database raises, TimeoutError, and Overloaded where too many are asked for.
+        Raises what the database raises, TimeoutError after LOOK_SECONDS, and Overloaded where too many are asked for.
         """
         caller = (provider, tenant)
         now = monotonic()
@@ -50,7 +51,7 @@ class Callers:
         return await self._looks.ask(caller)
 
     async def _look(self, callers: Sequence[Caller]) -> Sequence[Account | None]:
-        found = await through_outage(lambda: self._read(callers), LOOK_SECONDS)
+        found = await through_outage(lambda: self._read(callers))
         now = monotonic()
         for caller in callers:
             if caller in found:

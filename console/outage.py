@@ -1,6 +1,7 @@
-"""Work that waits while the database restarts, for no longer than whoever asked for it waits for an answer.
+"""Work that waits while the database restarts.
 
-Owns the patience. Refuses to judge whether the work may run twice: it is for work that may.
+Owns the trying again. Refuses to say for how long, because whoever asks ends it (`console.gathering` does), and to say
+whether the work may run twice: it is for work that may.
 """
 
 import asyncio
@@ -14,11 +15,10 @@ PAUSE_SECONDS = 0.1
 _Result = TypeVar("_Result")
 
 
-async def through_outage(work: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:
-    """Run `work`, again and again while the database is away. Raises TimeoutError after `seconds`."""
-    async with asyncio.timeout(seconds):
-        while True:
-            try:
-                return await work()
-            except AWAY:
-                await asyncio.sleep(PAUSE_SECONDS)
+async def through_outage(work: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Run `work`, again and again while the database is away."""
+    while True:
+        try:
+            return await work()
+        except AWAY:
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -5,65 +5,75 @@ or from the recipient's mail program (RFC 8058). Refuses to suppress: it stores 
 applies it. A token that is not ours is answered 404 and nothing else is said of it.
 """
 
+import asyncio
+from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import psycopg
 from psycopg_pool import PoolTimeout
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from admission.unsubscribe import Links, digest
 from config import log
 from config.database import Pool
 from console import unsubscribe_page as page
+from console.refusals import Refused
+from console.uploads import Uploads
 from outbox import unsubscribing
 from outbox.unsubscribing import Recipient
 
 BODY_LIMIT_BYTES = 8_192
 """The body of RFC 8058 has 26 bytes, as multipart/form-data some 200."""
 FIELDS_LIMIT = 20
+PATIENCE_SECONDS = 5.0
+"""For the database, connection included: somebody is looking at a page that does not come."""
 
 _log = log.get(__name__)
 
 Field = tuple[str, str]
 
 
-class Desk(NamedTuple):
+def _uploads() -> Uploads:
+    return Uploads(limit_bytes=BODY_LIMIT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
     """What the door works with."""
 
     pool: Pool
     links: Links
+    uploads: Uploads = field(default_factory=_uploads)
+    patience_seconds: float = PATIENCE_SECONDS
 
 
 async def unsubscribe(request: Request) -> Response:
-    """Show the page, or note what was posted: 200, or 400, 404, 413, and 503 where the database is away."""
+    """Show the page, or note what was posted: 200, or 400, 404, 408, 413, and 503 where the database is away."""
     desk: Desk = request.app.state.unsubscribing
     token: str = request.path_params["token"]
     who = desk.links.open(token)
     if who is None:
         return page.refusal(404, "Not found", "This link does not lead anywhere.")
     try:
-        return await (_post if request.method == "POST" else _get)(desk, request, who, token)
-    except (psycopg.Error, PoolTimeout) as error:
+        fields = await _posted(desk, request, token) if request.method == "POST" else None
+        async with asyncio.timeout(desk.patience_seconds):
+            return await (_show(desk, who) if fields is None else _note(desk, fields, who, token))
+    except Refused as why:
+        return page.refusal(why.status, "Not understood", "This is not what the button sends.")
+    except (psycopg.Error, PoolTimeout, TimeoutError) as error:
         _log.warning("unsubscribing_refused", error=type(error).__name__)
         return page.refusal(503, "Try again", "This does not work at the moment. Try again soon.", Retry_After="30")
-    except ClientDisconnect:
-        return Response(status_code=400)
 
 
-async def _get(desk: Desk, _request: Request, who: Recipient, _token: str) -> Response:
+async def _show(desk: Desk, who: Recipient) -> Response:
     show = page.unsubscribed if await unsubscribing.is_unsubscribed(desk.pool, who) else page.question
     return show(log.mask(who.address))
 
 
-async def _post(desk: Desk, request: Request, who: Recipient, token: str) -> Response:
-    body = await _body(request)
-    if body is None:
-        return page.refusal(413, "Too much", "This is more than the button sends.")
-    fields = fields_of(request.headers.get("content-type", ""), body)
+async def _note(desk: Desk, fields: list[Field], who: Recipient, token: str) -> Response:
     shown = log.mask(who.address)
     if page.ONE_CLICK in fields:
         await unsubscribing.unsubscribe(desk.pool, who, digest(token))
@@ -74,14 +84,10 @@ async def _post(desk: Desk, request: Request, who: Recipient, token: str) -> Res
     return page.refusal(400, "Not understood", "Open the link in a browser and press the button.")
 
 
-async def _body(request: Request) -> bytes | None:
-    """Return the body; None where it is too long, of which no more than the limit is read."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            return None
-    return bytes(body)
+async def _posted(desk: Desk, request: Request, token: str) -> list[Field]:
+    """Return what was posted. Raises Refused where it is too long, or too slow."""
+    body = await desk.uploads.body(request.receive, token, request.headers.get("content-length", ""))
+    return fields_of(request.headers.get("content-type", ""), body)
 
 
 def fields_of(content_type: str, body: bytes) -> list[Field]:
@@ -99,9 +105,13 @@ def fields_of(content_type: str, body: bytes) -> list[Field]:
 
 def _multipart(content_type: str, body: bytes) -> list[Field]:
     head = "".join(character for character in content_type if character.isprintable())
-    whole = message_from_bytes(b"Content-Type: " + head.encode("latin-1", "replace") + b"\r\n\r\n" + body)
-    parts = whole.get_payload()
-    return [_part(part) for part in parts if isinstance(part, Message)] if isinstance(parts, list) else []
+    try:
+        whole = message_from_bytes(b"Content-Type: " + head.encode("latin-1", "replace") + b"\r\n\r\n" + body)
+        # Asked for the payload of what has no parts, the library decodes it by whatever charset was named.
+        parts = whole.get_payload() if whole.is_multipart() else []
+        return [_part(part) for part in parts if isinstance(part, Message)]
+    except Exception:  # noqa: BLE001 - the library raises whatever it comes upon in what it cannot read
+        return []
 
 
 def _part(part: Message) -> Field:

@@ -1,5 +1,4 @@
-"""The web application: `uvicorn console.web:app`. So far its probes, its figures, the vendors' callbacks and
-the pages to unsubscribe.
+"""The web application, `uvicorn console.web:app`: probes, figures, the vendors' callbacks, pages to unsubscribe.
 
 `/livez` says that this process answers, `/readyz` that its servers do and that the schema is the one it needs.
 """

@@ -85,7 +85,7 @@ async def _receive(door: Door, request: Request, provider: Receiver | None) -> N
         if provider is None or account is None:
             raise Refused(404, "not found")
         headers = _headers(request.scope)
-        body = await door.uploads.body(request.receive, headers.get("content-length", ""))
+        body = await door.uploads.body(request.receive, (provider.name, tenant), headers.get("content-length", ""))
         reports = _reports(provider, account, _callback(door, request, headers, body))
         if reports:
             await door.intake.store(reports)

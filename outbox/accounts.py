@@ -76,12 +76,21 @@ async def is_any_halted(pool: Pool) -> bool:
     return found
 
 
-async def put_off(pool: Pool, channel: Channel, *, spread_seconds: float, limit: int) -> int:
+async def put_off(
+    pool: Pool, channel: Channel, *, spread_seconds: float, limit: int, late_after_seconds: float | None = None
+) -> int:
     """Put off what is due of tenants whose own account is halted, until the halt is over; return how many messages.
 
-    scheduled → scheduled, later, with the halt's reason. At most `limit` of each band of priority; they come back
-    spread over `spread_seconds`.
+    scheduled → scheduled, later, with the halt's reason. Looks at the first `limit` of each band of priority; they come
+    back spread over `spread_seconds`. `late_after_seconds` as in `claims.claim`.
     """
-    default = CHANNELS[channel].default_provider
-    given = {"channel": channel.value, "provider": default, "spread_seconds": spread_seconds, "limit": limit}
-    return len(await run(pool, _SQL["put_off"], **given))
+    rows = await run(
+        pool,
+        _SQL["put_off"],
+        channel=channel.value,
+        provider=CHANNELS[channel].default_provider,
+        spread_seconds=spread_seconds,
+        limit=limit,
+        late_after_seconds=late_after_seconds,
+    )
+    return len(rows)

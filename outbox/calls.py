@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from psycopg import Error
 
 from config import log
-from config.database import AWAY, Connection
+from config.database import Connection, is_refusal
 from outbox.queries import load
 
 _SQL = load("calls")
@@ -31,9 +31,7 @@ async def record(connection: Connection, event_ids: Sequence[int]) -> None:
     try:
         async with connection.transaction():
             await connection.execute(_SQL["record"], parameters)
-    except AWAY:
-        raise
     except Error as refused:
-        if len(event_ids) > 1:
+        if len(event_ids) > 1 or not is_refusal(refused):
             raise
         _log.error("call_not_recorded", event_id=event_ids[0], error=type(refused).__name__)

@@ -15,7 +15,7 @@ from psycopg import Error
 
 from config import log
 from config.channels import Channel
-from config.database import AWAY, Connection, Pool, repeated, run
+from config.database import Connection, Pool, is_refusal, repeated, run
 from config.vocabulary import KINDS, Kind
 from outbox import effects, storable
 from outbox.polls import POLLED
@@ -38,7 +38,8 @@ REMAINING = [kind.value for kind, facts in KINDS.items() if facts.remains]
 """The kinds that a delivered message shows, the graver ones first."""
 OURS = "fleet"
 """The provider of events that the fleet itself stores."""
-_KNOWN = {"remaining": REMAINING, "polled": POLLED}
+KNOWN = {"remaining": REMAINING, "polled": POLLED}
+"""What `apply` is told beside the events: which kinds remain on a message, which vendors are polled."""
 _PEOPLE = {"days": ANSWER_DAYS, "ours": OURS, "nobody": UUID(int=0)}
 
 
@@ -126,9 +127,9 @@ async def apply(pool: Pool, ids: Sequence[int]) -> Applied:
     """
     try:
         return await repeated(pool, lambda connection: _apply(connection, ids))
-    except AWAY:
-        raise
     except Error as refused:
+        if not is_refusal(refused):
+            raise
         if len(ids) == 1:
             _log.error("event_refused", event_id=ids[0], error=type(refused).__name__)
             return await repeated(pool, lambda connection: _wait(connection, ids))
@@ -156,7 +157,7 @@ async def _proven(connection: Connection, ids: Sequence[int]) -> list[int]:
     found = await (await connection.execute(_SQL["apply_lock"], {"ids": list(ids)})).fetchall()
     applied: list[int] = []
     for messages in _rounds(found):
-        events = {"ids": list(messages.values()), "message_ids": list(messages), **_KNOWN}
+        events = {"ids": list(messages.values()), "message_ids": list(messages), **KNOWN}
         told = await (await connection.execute(_SQL["apply"], events)).fetchall()
         applied += [id_ for id_, is_applied in told if is_applied]
     return applied

@@ -58,13 +58,21 @@ class Choice:
     applied: bool = False
 
 
-async def counts(pool: Pool, *, since: datetime, provider: str | None = None) -> list[Received]:
-    """Return what came in since a moment, among the `LATEST` events."""
-    return [Received(*row) for row in await run(pool, _SQL["counts"], since=since, provider=provider, limit=LATEST)]
+async def counts(pool: Pool, *, since: datetime, provider: str | None = None, latest: int = LATEST) -> list[Received]:
+    """Return what came in since a moment, among the `latest` events."""
+    return [Received(*row) for row in await run(pool, _SQL["counts"], since=since, provider=provider, limit=latest)]
 
 
-async def unapplied(pool: Pool, *, since: datetime, provider: str | None = None, limit: int) -> list[Unapplied]:
-    """Return what was received since a moment and is not applied, what was given up first."""
+async def has_more(pool: Pool, *, since: datetime, latest: int = LATEST) -> bool:
+    """Tell whether more came in since a moment than the `latest` that are counted, of whichever provider."""
+    rows = await run(pool, _SQL["has_more"], since=since, limit=latest)
+    return bool(rows and rows[0][0])
+
+
+async def unapplied(
+    pool: Pool, *, since: datetime | None = None, provider: str | None = None, limit: int
+) -> list[Unapplied]:
+    """Return what was received (since a moment) and is not applied, what was given up first."""
     rows = await run(pool, _SQL["unapplied"], since=since, provider=provider, limit=limit)
     return [Unapplied(*row) for row in rows]
 

@@ -6,6 +6,7 @@ cannot hold is taken out first: U+0000, lone surrogates, numbers without a value
 
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -30,8 +31,11 @@ def answer(value: Any, limit_bytes: int = BYTES_LIMIT) -> Any:
     Accepts whatever a JSON parser returns. Never raises.
     """
     try:
-        cleaned = _clean(value, DEPTH_LIMIT, limit_bytes)
+        # Each value has a character at least, and one that parts it from the next.
+        cleaned = _clean(value, DEPTH_LIMIT, limit_bytes, iter(range(limit_bytes // 2 + 1)))
         encoded = orjson.dumps(cleaned)
+    except _TooLong:
+        return {"truncated": True, "type": type(value).__name__}
     except (_TooDeep, RecursionError, TypeError, orjson.JSONEncodeError):
         return {"unstorable": True, "type": type(value).__name__}
     if len(encoded) > limit_bytes:
@@ -43,13 +47,20 @@ class _TooDeep(Exception):
     pass
 
 
-def _clean(value: Any, depth: int, longest: int) -> Any:
+class _TooLong(Exception):
+    pass
+
+
+def _clean(value: Any, depth: int, longest: int, left: Iterator[int]) -> Any:
+    """Return a value without what cannot be stored; `left` has one for each value that may still come."""
     if depth == 0:
         raise _TooDeep
+    if next(left, None) is None:
+        raise _TooLong
     if isinstance(value, dict):
-        return {_key(key): _clean(item, depth - 1, longest) for key, item in value.items()}
+        return {_key(key): _clean(item, depth - 1, longest, left) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(item, depth - 1, longest) for item in value]
+        return [_clean(item, depth - 1, longest, left) for item in value]
     if isinstance(value, str):
         return text(value, longest)
     if isinstance(value, float) and not math.isfinite(value):

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from config.log import mask
 from providers.base import Halted, Later, Rejected, Request, Response, SendError, Unknown
+from providers.sentences import sentence
 
 ErrorTable = Mapping[Any, tuple[type[SendError], str]]
 """A vendor's code → the decision it means and the sentence that tells support what to do."""
@@ -49,7 +49,7 @@ def error_of(response: Response, code: Any, message: str, table: ErrorTable, *, 
     `code` is the vendor's, as support will search for it; `key` looks it up where the code alone is ambiguous.
     The vendor's sentence is masked: the reason of a halt is shown with every other message of the tenant's account.
     """
-    message = mask(message)
+    message = sentence(message)
     known = table if response.status >= 300 else {}  # an interim answer refuses nothing, whatever it says
     kind, advice = known.get(code if key is None else key, (None, ""))
     kind = kind or kind_of_status(response.status, by_vendor=bool(code or message))

@@ -220,8 +220,22 @@ class Provider(ABC):
         """Digest the content of a rendered message as `Record.digest` does; None where a record never shows it."""
         return None
 
+    def ear_from_environment(self, settings: Any) -> Account:
+        """Return what hears the environment's callbacks: an account with their proof alone, and nothing to send by.
+
+        Raises Halted where nothing could prove one, whatever else is configured.
+        """
+        raise Halted("no_callbacks", f"{self.name} sends no callbacks")
+
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        """Return what hears the callbacks of a tenant with a settings row, however little of the row can be used.
+
+        Its secrets are opened as far as they open; the others are empty. Without a proof it believes nothing.
+        """
+        raise Halted("no_callbacks", f"{self.name} sends no callbacks")
+
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:
-        """Check a callback's signature against the account's secret. Raises BadSignature and Malformed.
+        """Check a callback's signature against the secret of an ear. Raises BadSignature and Malformed.
 
         `now` is the time in seconds since the epoch. Constant time in the secret.
         """

@@ -1,11 +1,12 @@
 """From configuration to an account: the fingerprint, and the stand-in credentials of a stand-in vendor."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from uuid import UUID
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
-from providers.base import Halted
+from providers.base import PROVIDER_WIDE, Account, Halted
 from providers.urls import is_loopback
 
 SIMULATED = "simulated"
@@ -44,6 +45,29 @@ def webhook_secret(value: SecretStr | str | None) -> dict[str, str]:
     """
     plain = value.get_secret_value() if isinstance(value, SecretStr) else value
     return {"webhook_secret": plain} if plain and plain.strip() else {}
+
+
+def ear(provider: str, tenant_id: UUID, proof: Mapping[str, str]) -> Account:
+    """Return an account that only hears: what its callbacks are checked with, and nothing to send by."""
+    return Account(provider, tenant_id, "", "", proof)
+
+
+def ear_from_environment(provider: str, secret: SecretStr | None, variable: str) -> Account:
+    """Return the environment's ear. Raises Halted where the secret is not set, naming the variable."""
+    proof = webhook_secret(secret)
+    if not proof:
+        raise Halted("not_configured", f"{variable} is not set")
+    return ear(provider, PROVIDER_WIDE, proof)
+
+
+def checked_by(check: Callable[[str], None]) -> AfterValidator:
+    """Return what refuses a secret of the environment when a process starts, where `check` raises ValueError."""
+
+    def validate(value: SecretStr) -> SecretStr:
+        check(value.get_secret_value())
+        return value
+
+    return AfterValidator(validate)
 
 
 def _usable(plain: str, name: str) -> str:

@@ -5,18 +5,21 @@ Owns the format of docs/webhooks.md: one event or a list of them, signed by the 
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 from config.catalog import CATALOG
 from config.channels import Channel
-from config.log import mask
 from config.vocabulary import KINDS, Kind
+from providers import addresses
 from providers.base import Account, Halted
 from providers.bodies import value_of
 from providers.callbacks import Callback, Event, Malformed
-from providers.credentials import webhook_secret
+from providers.credentials import ear, webhook_secret
 from providers.records import moment
+from providers.sentences import sentence
 from providers.signatures import verify_standard
 
 NAME = "generic"
@@ -27,6 +30,11 @@ FIELDS = frozenset({
     "id", "type", "provider", "message_id", "provider_message_id", "attempt_id", "channel", "address", "occurred_at",
     "code", "reason", "text",
 })  # fmt: skip
+
+TYPES = frozenset(Kind) - {Kind.RESUBSCRIBED}
+"""What may be told. Taking an unsubscribing back is done on our own page, by whom it is about."""
+AHEAD_LIMIT = timedelta(days=1)
+"""How far a gateway's clock, or its idea of a zone, may be from ours; what is told of a later time is a mistake."""
 
 _Value = TypeVar("_Value")
 
@@ -42,7 +50,15 @@ class Generic:
 
     def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: Any) -> Account:
         """Return what a tenant's events are checked with; it sends nothing."""
-        return Account(NAME, tenant_id, "", "", webhook_secret(row["webhook_secret"]))
+        return self.ear_of_tenant(tenant_id, row)
+
+    def ear_from_environment(self, settings: Any) -> Account:
+        """Refuse, as above."""
+        return self.account_from_environment(settings)
+
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        """Return what a tenant's events are checked with."""
+        return ear(NAME, tenant_id, webhook_secret(row["webhook_secret"]))
 
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:
         """Check the signature. Raises BadSignature."""
@@ -60,7 +76,8 @@ class Generic:
 def _event(said: Any) -> Event:
     if not isinstance(said, dict) or not said.keys() <= FIELDS:
         raise Malformed(f"an event is an object with {', '.join(sorted(FIELDS))}, and nothing else")
-    kind, provider = _required(said, "type", Kind), _required(said, "provider", _provider)
+    channel = _read(said, "channel", Channel)
+    kind, provider = _required(said, "type", _kind), _required(said, "provider", _provider)
     event = Event(
         event_id=f"{NAME}:{_required(said, 'id', _id)}",
         kind=kind,
@@ -68,11 +85,11 @@ def _event(said: Any) -> Event:
         provider_message_id=_read(said, "provider_message_id", str),
         message_id=_read(said, "message_id", UUID),
         attempt_id=_read(said, "attempt_id", UUID),
-        channel=_read(said, "channel", Channel),
-        address=_read(said, "address", str.strip),
-        occurred_at=_read(said, "occurred_at", moment),
+        channel=channel,
+        address=_read(said, "address", partial(_address, channel)),
+        occurred_at=_read(said, "occurred_at", _past),
         code=_read(said, "code", str),
-        reason=_read(said, "reason", mask),
+        reason=_read(said, "reason", sentence),
         text=_read(said, "text", str),
         answer=said,
     )
@@ -114,6 +131,30 @@ def _provider(text: str) -> str:
     if text not in CATALOG:
         raise Malformed(f"provider is one of {', '.join(CATALOG)}")
     return text
+
+
+def _kind(text: str) -> Kind:
+    if text not in TYPES:
+        raise Malformed(f"type is one of {', '.join(sorted(TYPES))}")
+    return Kind(text)
+
+
+def _past(text: str) -> datetime:
+    at = moment(text)
+    if at > datetime.now(UTC) + AHEAD_LIMIT:
+        raise Malformed("occurred_at is more than a day ahead; give the time in UTC, or with its zone")
+    return at
+
+
+def _address(channel: Channel | None, text: str) -> str:
+    if channel is None:
+        raise Malformed("address stands beside the channel that it is of")
+    address = addresses.of_channel(channel, text)
+    if address is None:
+        raise Malformed(
+            "address is, by its channel, a number in E.164 (+ and digits) or a bare mail address; else none"
+        )
+    return address
 
 
 def _id(text: str) -> str:

@@ -26,6 +26,12 @@ class Receiver(Protocol):
     def account_of_tenant(self, tenant_id: UUID, row: Mapping[str, str], settings: Any) -> Account:
         """Return a tenant's own account. Raises Halted."""
 
+    def ear_from_environment(self, settings: Any) -> Account:
+        """Return what hears the environment's callbacks. Raises Halted."""
+
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        """Return what hears a tenant's callbacks. Raises Halted."""
+
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:
         """Check the signature. Raises BadSignature and Malformed."""
 

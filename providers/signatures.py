@@ -17,6 +17,8 @@ TOLERANCE_SECONDS = 300
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the form of a secret, and none
 KEY_BYTES = 16
 """Of a key at least: a shorter one can be guessed."""
+TOKEN_CHARACTERS = 16
+"""Of a secret that is a text of one's own choice at least: whoever guesses it speaks for the vendor."""
 _MILLISECONDS_FROM = 10**11
 """A time from here on counts milliseconds: in seconds it would be in the year 5138."""
 
@@ -44,6 +46,18 @@ def standard_keys(secrets: str) -> list[bytes]:
     """Return the keys in the secrets, without those that are none: an empty key would let everybody sign."""
     keys = [_key(secret.removeprefix(SECRET_PREFIX)) for secret in secrets.split()]
     return [key for key in keys if len(key) >= KEY_BYTES]
+
+
+def check_standard(secrets: str) -> None:
+    """Check that each of the secrets is a key. Raises ValueError with how one is written, and without the secret."""
+    if len(standard_keys(secrets)) != len(secrets.split()):
+        raise ValueError(f"each secret is whsec_ and the base64 of at least {KEY_BYTES} bytes; one of them is not")
+
+
+def check_tokens(secrets: str) -> None:
+    """Check that none of the secrets can be guessed. Raises ValueError, without the secret."""
+    if any(len(secret) < TOKEN_CHARACTERS for secret in secrets.split()):
+        raise ValueError(f"each secret has at least {TOKEN_CHARACTERS} characters; one of them has fewer")
 
 
 def _key(encoded: str) -> bytes:

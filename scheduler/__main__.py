@@ -1,4 +1,4 @@
-"""`python -m scheduler`: relays, rescuer, events and look-ups in one process.
+"""`python -m scheduler`: relays, rescuer, events, look-ups, polls, halts and campaign figures in one process.
 
 Several may run; none is needed by another. The loops live and die together: what one of them did not expect ends the
 process with exit code 1, so that it is started again whole and never relays on while nobody rescues.
@@ -89,7 +89,7 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         LookUps(database, broker, settings),
         Poller(database, broker, settings),
         EventRelay(database, broker, settings),
-        Halts(database),
+        Halts(database, settings),
         CampaignMetrics(database),
     )
     try:

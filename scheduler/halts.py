@@ -8,10 +8,11 @@ from config import log
 from config.catalog import served_channels
 from config.channels import Channel
 from config.database import Pool
+from config.settings import Settings
 from outbox import accounts
 
-LIMIT = 2_000
-"""Messages of one band of priority in one statement."""
+HEAD = 5_000
+"""Messages of one band of priority that one statement looks at: more than claims reach before the next pass."""
 SPREAD_SECONDS = 30.0
 """Over which they come back: the first bundle finds out whether the account works again."""
 
@@ -19,12 +20,13 @@ _log = log.get(__name__)
 
 
 class Halts:
-    """One pass puts off everything that is due of halted accounts."""
+    """One pass puts off what is due of halted accounts and next in the way of claims."""
 
     interval_seconds = 1.0
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, settings: Settings) -> None:
         self._pool = pool
+        self._late_after_seconds = settings.late_after_seconds
 
     async def run_once(self) -> int:
         """Put off what is due; return how many messages."""
@@ -37,6 +39,9 @@ class Halts:
 
     async def _put_off(self, channel: Channel) -> int:
         total = 0
-        while moved := await accounts.put_off(self._pool, channel, spread_seconds=SPREAD_SECONDS, limit=LIMIT):
+        late = self._late_after_seconds.get(channel)
+        while moved := await accounts.put_off(
+            self._pool, channel, spread_seconds=SPREAD_SECONDS, limit=HEAD, late_after_seconds=late
+        ):
             total += moved
         return total

@@ -44,18 +44,18 @@ class CampaignMetrics:
         self._sweeps_at = clock()
 
     async def run_once(self) -> int:
-        """Return how many campaigns were counted."""
+        """Return how many campaigns were due."""
         folded = await metrics.fold(self._pool, limit=HINTS)
         self._say_once(folded.nowhere)
-        if self._clock() >= self._sweeps_at:
-            await self._sweep()
-        counted = 0
+        looked_at = 0
         for _ in range(BATCHES):
             some = await metrics.roll_up(self._pool, limit=BATCH)
-            counted += some
+            looked_at += some
             if some < BATCH:
                 break
-        return counted
+        if self._clock() >= self._sweeps_at:  # last: a search that fails must not keep figures from being counted
+            await self._sweep()
+        return looked_at
 
     async def _sweep(self) -> None:
         """Find what no hint has named; rests in proportion to what the search cost."""

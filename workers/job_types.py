@@ -5,7 +5,7 @@ Each takes the job and a `Context` to work with and returns its result, which be
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -27,6 +27,10 @@ LOOK_SECONDS = 1.0
 """How often a job that cancels a scope looks whether any of it is still being sent; each look renews its lease."""
 
 
+RENEWAL_SECONDS = 0.3
+"""How often the lease of a job is renewed that waits for one long statement: often enough for the shortest lease."""
+
+
 class BadJob(Exception):
     """The job can never run as it is; the message says what to mend."""
 
@@ -40,6 +44,7 @@ class Context:
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Result = TypeVar("_Result")
 JobFunction = Callable[[Job, Context], Awaitable[Any]]
 
 
@@ -110,9 +115,19 @@ async def recompute_metrics(job: Job, context: Context) -> dict[str, int]:
     wanted, written = _payload(job, _Campaigns).campaign_ids, 0
     async for ids in _chunks(context, wanted):
         for id_ in ids:
-            written += await metrics.recompute(context.pool, [id_], workspace_id=job.workspace_id)
+            counting = metrics.recompute(context.pool, [id_], workspace_id=job.workspace_id)
+            written += await _reporting(context, {"recomputed": written}, counting)
             await context.report({"recomputed": written})
     return {"recomputed": written}
+
+
+async def _reporting(context: Context, progress: Any, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Do work that may take longer than the job's lease, and renew the lease meanwhile; end it where that is lost."""
+    async with asyncio.TaskGroup() as both:
+        task = both.create_task(work)
+        while not (await asyncio.wait({task}, timeout=RENEWAL_SECONDS))[0]:
+            await context.report(progress)
+    return task.result()
 
 
 async def _chunks(context: Context, wanted: Sequence[UUID] | None) -> AsyncIterator[Sequence[UUID]]:

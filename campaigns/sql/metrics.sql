@@ -49,6 +49,10 @@ RETURNING r.campaign_id
 -- A large campaign is counted longer than a statement of the fleet may take otherwise.
 SELECT set_config('statement_timeout', %(seconds)s || 's', true)
 
+-- name: wait_briefly
+-- Whoever holds one campaign's row of figures does not keep the figures of the others waiting.
+SELECT set_config('lock_timeout', %(seconds)s || 's', true)
+
 -- name: due
 -- Campaigns with changes that are not in their figures, the longest waiting first. No row: every figure is true.
 SELECT r.campaign_id
@@ -195,7 +199,7 @@ inserted AS (
 SELECT c.id, c.rows::bigint FROM counted c
 
 -- name: done
--- The campaigns' changes are in their figures, and each rests. No row for a campaign: it is not marked (any more).
+-- The campaigns' changes are in their figures, and each rests from now on, not from the beginning of this transaction. No row for a campaign: it is not marked (any more).
 WITH counted AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(rows)s) AS c (campaign_id uuid, changes bigint, rest_seconds float8)
 ),
@@ -207,7 +211,7 @@ locked AS MATERIALIZED (
     FOR UPDATE OF r
 )
 UPDATE fleet.campaign_rollups r
-SET counted = greatest(r.counted, c.changes), next_at = fleet.now() + make_interval(secs => c.rest_seconds)
+SET counted = greatest(r.counted, c.changes), next_at = fleet.now() + (clock_timestamp() - now()) + make_interval(secs => c.rest_seconds)
 FROM counted c
 JOIN locked l USING (campaign_id)
 WHERE r.campaign_id = c.campaign_id

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import click
 from config.channels import Channel
 from config.database import Pool
 from console.cli.ledger import actor, with_ledger
+from console.cli.moment import Moment
 from console.cli.scope import cancel_scope
 from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, masked, print_json, print_table, say
 from outbox import decisions, replies, search
@@ -20,27 +20,8 @@ from outbox.search import Filter, Found
 from outbox.states import Status
 
 REPLIES_SHOWN = 100
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Change = Callable[[Pool, list[UUID]], Awaitable[set[UUID]]]
-
-
-class Moment(click.ParamType[datetime]):
-    """A moment: `2h` ago, `30m`, `7d`, or an ISO date and time (UTC where it has no zone)."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it, or say how it is written."""
-        if isinstance(value, datetime):
-            return value
-        if value[-1:] in _UNITS and value[:-1].isdigit():
-            return datetime.now(UTC) - timedelta(seconds=int(value[:-1]) * _UNITS[value[-1]])
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no moment; write 2h, 30m, 7d or 2026-01-31T09:00", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def filtering(command: Callable[..., None]) -> Callable[..., None]:

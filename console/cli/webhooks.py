@@ -13,10 +13,12 @@ from console.cli.speech import Exit, FleetGroup, fail, say
 from outbox import accounts
 from providers.base import PROVIDER_WIDE
 from providers.generic import NAME as GENERIC
-from providers.signatures import KEY_BYTES, standard_keys
+from providers.signatures import check_standard, check_tokens
 
 KEEPERS = ("resend", "vapi", GENERIC)
-"""Whose callbacks are checked with a secret of their own. Twilio signs with the account's auth token."""
+"""Whose callbacks are checked with a secret of their own, which is all that a tenant with settings needs to be heard.
+
+Twilio signs with the account's auth token."""
 _STANDARD = ("resend", GENERIC)
 
 
@@ -42,7 +44,7 @@ def secret(provider: str, tenant: UUID) -> None:
 
 
 async def _keep(pool: Pool, provider: str, tenant: UUID, sealed: str) -> bool:
-    """Keep it; tell whether the tenant has an account at the provider, without which its door stays shut."""
+    """Keep it; tell whether the tenant has settings for the provider, usable or not: without, its door stays shut."""
     await accounts.keep_webhook_secret(pool, tenant, provider, sealed, actor=actor())
     return bool(await accounts.settings_of(pool, provider, [tenant]))
 
@@ -61,8 +63,10 @@ def _usable(provider: str, given: str) -> str:
         fail("there is no secret on standard input", Exit.USAGE)
     if not given.isascii() or not given.isprintable():
         fail("the secret has a character that no secret has; give it again", Exit.USAGE)
-    if provider in _STANDARD and len(standard_keys(given)) != len(given.split()):
-        fail(f"each secret is whsec_ and the base64 of at least {KEY_BYTES} bytes; one of them is not", Exit.USAGE)
+    try:
+        check_standard(given) if provider in _STANDARD else check_tokens(given)
+    except ValueError as why:
+        fail(str(why), Exit.USAGE)
     return given
 
 

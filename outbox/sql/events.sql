@@ -207,12 +207,20 @@ RETURNING e.id, e.applied_at IS NOT NULL
 -- database's own clock, however late the event is applied. The workspace is that message's; where there is none, that of
 -- the last one that the account tried to send there, because START may follow upon a refusal; where no message is known, it
 -- is the tenant whose account it came to, or, at the environment's account, who has the number, the oldest of those in
--- use. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of nobody that we know,
+-- use; and where the number is somebody's, nobody else's message is answered there. A sender may be kept with its name, and
+-- Vapi's numbers by their ids. What the fleet itself stores (an unsubscribe link) names both. No row for an event: it is of nobody that we know,
 -- and waits.
 WITH told AS MATERIALIZED (
     SELECT e.id, last.is_sent IS NOT FALSE AS answers, o.id AS message_id, o.channel::text AS channel, o.campaign_id, last.address,
         coalesce(e.workspace_id, o.workspace_id, o.tenant_id, nullif(e.tenant_id, %(nobody)s), number.tenant_id) AS workspace_id
     FROM fleet.events e
+    LEFT JOIN LATERAL (
+        SELECT n.tenant_id
+        FROM public.voice_phone_numbers n
+        WHERE n.phone_number = e.our_address AND n.is_active
+        ORDER BY n.created_at, n.id
+        LIMIT 1
+    ) AS number ON true
     LEFT JOIN LATERAL (
         SELECT a.message_id, a.address, a.is_sent
         FROM (
@@ -228,18 +236,17 @@ WITH told AS MATERIALIZED (
         ) AS a
         LEFT JOIN public.channel_outbox about ON about.id = a.message_id
         WHERE a.account_tenant_id = e.tenant_id AND a.provider = e.provider
-        ORDER BY a.is_sent DESC, (a.sender = e.our_address) DESC NULLS LAST, (about.channel::text = e.channel) DESC NULLS LAST,
+          AND (number.tenant_id IS NULL OR e.tenant_id <> %(nobody)s OR coalesce(about.tenant_id, about.workspace_id) = number.tenant_id)
+        ORDER BY a.is_sent DESC,
+            (
+                a.sender IN (e.our_address, e.details #>> '{call,number_id}')
+                OR lower(substring(a.sender FROM '<([^<>]+)>$')) = lower(e.our_address)
+            ) DESC NULLS LAST,
+            (about.channel::text = e.channel) DESC NULLS LAST,
             a.finished_at DESC
         LIMIT 1
     ) AS last ON true
     LEFT JOIN public.channel_outbox o ON o.id = CASE e.provider WHEN %(ours)s THEN e.message_id ELSE last.message_id END
-    LEFT JOIN LATERAL (
-        SELECT n.tenant_id
-        FROM public.voice_phone_numbers n
-        WHERE n.phone_number = e.our_address AND n.is_active
-        ORDER BY n.created_at, n.id
-        LIMIT 1
-    ) AS number ON true
     WHERE e.id = ANY (%(ids)s::bigint[]) AND e.applied_at IS NULL AND e.proves IS NULL
 )
 UPDATE fleet.events e

@@ -16,11 +16,19 @@ WHERE e.received_at >= %(since)s AND (%(provider)s::text IS NULL OR e.provider =
 GROUP BY e.provider, e.kind
 ORDER BY e.provider, e.kind
 
+-- name: has_more
+-- Is the newest of the events that were not looked at since that moment as well? No row: all were looked at.
+SELECT e.received_at >= %(since)s
+FROM fleet.events e
+ORDER BY e.id DESC
+OFFSET %(limit)s
+LIMIT 1
+
 -- name: unapplied
--- Those given up first, then those that wait longest still. No row: everything is applied.
+-- Those given up first, then those that wait longest still. No row: nothing that matches is unapplied.
 SELECT e.id, e.provider, e.kind, e.provider_message_id, e.address, e.received_at, e.tries, e.next_try_at
 FROM fleet.events e
-WHERE e.applied_at IS NULL AND e.received_at >= %(since)s
+WHERE e.applied_at IS NULL AND (%(since)s::timestamptz IS NULL OR e.received_at >= %(since)s)
   AND (%(provider)s::text IS NULL OR e.provider = %(provider)s)
 ORDER BY e.next_try_at DESC NULLS FIRST
 LIMIT %(limit)s

@@ -8,14 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from email.utils import quote
 from operator import index
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
-from config.log import mask
 from config.settings import VendorSettings, WebAddress
 from providers.answers import blamed, error_of, json_of
 from providers.base import (
@@ -35,12 +34,22 @@ from providers.base import (
     Unknown,
 )
 from providers.callbacks import Callback, Event
-from providers.credentials import fingerprint, of_tenant, required, webhook_secret
+from providers.credentials import (
+    checked_by,
+    ear,
+    ear_from_environment,
+    fingerprint,
+    of_tenant,
+    required,
+    webhook_secret,
+)
 from providers.lookup import Page, Question
 from providers.payload import as_json, is_one_line, one_line
 from providers.resend import callbacks, lookup
 from providers.resend.errors import ERRORS, SENDER_ERRORS
 from providers.resend.mail import mail
+from providers.sentences import sentence
+from providers.signatures import check_standard
 from providers.urls import is_loopback
 
 _SPECIAL = re.compile(r"[^\w !#$%&'*+/=?^`{|}~-]")
@@ -57,7 +66,7 @@ class ResendSettings(VendorSettings):
     api_key: SecretStr | None = None
     from_email: str | None = None
     from_name: str | None = None
-    webhook_secret: SecretStr | None = None
+    webhook_secret: Annotated[SecretStr, checked_by(check_standard)] | None = None
     api_url: WebAddress = "https://api.resend.com"
 
 
@@ -140,6 +149,14 @@ class Resend(Provider):
         return lookup.digest(body)
 
     @override
+    def ear_from_environment(self, settings: ResendSettings) -> Account:
+        return ear_from_environment(self.name, settings.webhook_secret, "RESEND_WEBHOOK_SECRET")
+
+    @override
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        return ear(self.name, tenant_id, webhook_secret(row["webhook_secret"]))
+
+    @override
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:
         callbacks.verify(callback, account, now=now)
 
@@ -218,5 +235,5 @@ def _id(entry: Mapping[str, Any]) -> str:
 
 
 def _refusal(error: Mapping[str, Any], response: Response) -> Rejected:
-    reason = mask(str(error.get("message") or "Resend refused this one of the batch"))
+    reason = sentence(str(error.get("message") or "Resend refused this one of the batch"))
     return Rejected("validation_error", reason, http_status=response.status)

@@ -11,11 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from config.channels import Channel
-from config.log import mask
 from config.vocabulary import KINDS, Kind, Proof
 from providers.base import Account, attempt_id
 from providers.bodies import object_of, part, text, uuid, when
 from providers.callbacks import Callback, Event, Malformed
+from providers.sentences import sentence
 from providers.signatures import verify_standard
 
 KINDS_OF_EVENTS: Mapping[str, Kind] = {
@@ -100,7 +100,7 @@ def _cause(kind: Kind, data: Mapping[str, Any]) -> tuple[str, str]:
     told = next((part(data, name) for name in ("bounce", "suppressed", "failed") if part(data, name)), {})
     words = [word for word in (text(told.get("type")), text(told.get("subType"))) if word]
     said = text(told.get("message")) or text(told.get("reason"))
-    return ".".join(words) or kind.value, mask(said) if said else f"Resend reports that it was {kind.value}"
+    return ".".join(words) or kind.value, sentence(said) if said else f"Resend reports that it was {kind.value}"
 
 
 def _marks(tags: Any) -> tuple[UUID | None, UUID | None]:

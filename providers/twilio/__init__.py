@@ -32,7 +32,7 @@ from providers.base import (
     Unknown,
 )
 from providers.callbacks import Callback, Event
-from providers.credentials import fingerprint, of_tenant, required
+from providers.credentials import ear, fingerprint, of_tenant, required
 from providers.lookup import Page, Question
 from providers.twilio import callbacks, calls, lookup, messages, signature, standing
 from providers.twilio.errors import COUNTRY_ERRORS, ERRORS, NOT_FOUND
@@ -113,6 +113,15 @@ class Twilio(Provider):
     @override
     def digest(self, body: bytes, path: str = "") -> str | None:
         return lookup.digest(body, path)
+
+    @override
+    def ear_from_environment(self, settings: TwilioSettings) -> Account:
+        token = required(settings.auth_token, "TWILIO_AUTH_TOKEN", settings.api_url)
+        return ear(self.name, PROVIDER_WIDE, {"auth_token": token})
+
+    @override
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        return ear(self.name, tenant_id, {"auth_token": row["twilio_auth_token"].strip()})
 
     @override
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:

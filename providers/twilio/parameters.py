@@ -3,7 +3,6 @@
 Owns the reading of bodies, numbers and dates. Refuses meaning: what a status says is a table elsewhere.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +12,7 @@ from uuid import UUID
 
 import orjson
 
+from providers import addresses
 from providers.callbacks import Callback, Malformed
 
 FIELDS_LIMIT = 200
@@ -21,8 +21,6 @@ FORM_LIMIT_BYTES = 65_536
 """A form has to be parsed before its signature can be checked; the longest field is a text of 1,600 characters."""
 SECONDS_LIMIT = 10**8
 """Three years; no call is longer, and every column can hold it."""
-
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 Parameters = Mapping[str, str]
 
@@ -80,8 +78,7 @@ def attempt(callback: Callback) -> UUID | None:
 
 def number(said: Parameters, name: str) -> str | None:
     """Return a phone number in E.164; None where it is redacted (+1415555XXXX), or no number."""
-    value = said.get(name, "").strip()
-    return value if _E164.fullmatch(value) else None
+    return addresses.number(said.get(name, ""))
 
 
 def seconds(said: Parameters, name: str) -> int | None:

@@ -25,10 +25,12 @@ _PORTS = {"https": "443", "http": "80"}
 
 
 def verify(callback: Callback, auth_token: str) -> None:
-    """Check the signature. Raises BadSignature and Malformed; takes the same time for every wrong signature.
+    """Check the signature. Raises BadSignature, also without a token, and Malformed.
 
-    What is not signed at all is not parsed.
+    Takes the same time for every wrong signature. What is not signed at all is not parsed.
     """
+    if not auth_token:  # everybody could sign with none
+        raise BadSignature("the account has no auth token")
     given = callback.headers.get("x-twilio-signature", "").encode("utf-8", "replace")
     if len(given) != SIGNATURE_LENGTH:
         raise BadSignature("X-Twilio-Signature is none")

@@ -5,7 +5,7 @@ after an error, which is a second call to the same person.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -33,9 +33,18 @@ from providers.base import (
     Unknown,
 )
 from providers.callbacks import Callback, Event
-from providers.credentials import fingerprint, of_tenant, required, webhook_secret
+from providers.credentials import (
+    checked_by,
+    ear,
+    ear_from_environment,
+    fingerprint,
+    of_tenant,
+    required,
+    webhook_secret,
+)
 from providers.lookup import Page, Question
 from providers.payload import as_json, mapping, optional_text
+from providers.signatures import check_tokens
 from providers.urls import is_loopback
 from providers.vapi import callbacks, lookup
 
@@ -61,7 +70,7 @@ class VapiSettings(VendorSettings):
     private_key: SecretStr | None = None
     assistant_id: str | None = None
     phone_number_id: str | None = None
-    webhook_secret: SecretStr | None = None
+    webhook_secret: Annotated[SecretStr, checked_by(check_tokens)] | None = None
     api_url: WebAddress = "https://api.vapi.ai"
 
 
@@ -129,6 +138,14 @@ class Vapi(Provider):
         if not 200 <= response.status < 300:
             raise _error(response, answer)
         return lookup.page_of(question, answer)
+
+    @override
+    def ear_from_environment(self, settings: VapiSettings) -> Account:
+        return ear_from_environment(self.name, settings.webhook_secret, "VAPI_WEBHOOK_SECRET")
+
+    @override
+    def ear_of_tenant(self, tenant_id: UUID, row: Mapping[str, str]) -> Account:
+        return ear(self.name, tenant_id, webhook_secret(row["webhook_secret"]))
 
     @override
     def verify(self, callback: Callback, account: Account, *, now: float) -> None:

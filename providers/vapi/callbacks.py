@@ -22,6 +22,8 @@ STATUS, REPORT = "status-update", "end-of-call-report"
 BACKOFF = {"type": "exponential", "maxRetries": 8, "baseDelaySeconds": 1}
 """Without one Vapi tries once. Some four minutes in all; after that the poller finds what was lost."""
 ENDED = "ended"
+ATTEMPT = "attempt"
+"""In the query of a call's own address: the token is checked against it before anything is parsed."""
 STATUSES: Mapping[str, Kind] = {
     # Call.status of the OpenAPI file; `ended` is read by its reason, the rest (not-found, ...) is of no call of ours.
     "scheduled": Kind.ACCEPTED,
@@ -48,8 +50,12 @@ def overrides(message: Message, account: Account) -> dict[str, Any]:
     url, secrets = account.webhook_url, _secrets(account)
     if not url or not secrets or (is_loopback(url) and not is_loopback(account.base_url)):
         return {}
-    headers = {"X-Vapi-Secret": token(secrets[0], message.attempt_id)}
-    return {"server": {"url": url, "headers": headers, "backoffPlan": BACKOFF}, "serverMessages": [STATUS, REPORT]}
+    server = {
+        "url": f"{url}?{ATTEMPT}={message.attempt_id}",
+        "headers": {"X-Vapi-Secret": token(secrets[0], message.attempt_id)},
+        "backoffPlan": BACKOFF,
+    }
+    return {"server": server, "serverMessages": [STATUS, REPORT]}
 
 
 def token(secret: str, attempt_id: UUID) -> str:
@@ -58,7 +64,10 @@ def token(secret: str, attempt_id: UUID) -> str:
 
 
 def verify(callback: Callback, account: Account, *, now: float) -> None:
-    """Check the signature, or the token where there is none. Raises BadSignature, also without a secret."""
+    """Check the signature, or the token where there is none. Raises BadSignature, also without a secret.
+
+    The body is not parsed. What the token of one attempt proves is of that attempt alone: `parse` sees to it.
+    """
     secrets = _secrets(account)
     signature = callback.headers.get("x-signature")
     if signature is not None:
@@ -67,7 +76,6 @@ def verify(callback: Callback, account: Account, *, now: float) -> None:
     plain = callback.headers.get("x-vapi-secret", "")
     scheme, _, bearer = callback.headers.get("authorization", "").partition(" ")
     given = [one for one in (plain, bearer if scheme.lower() == "bearer" else "") if one]
-    # The body is read for the call's name only where a token came along: it is not believed yet.
     if not fits(given, secrets) and not (plain and fits([plain], _tokens(callback, secrets))):
         raise BadSignature("neither a signature nor a token that fits")
 
@@ -85,28 +93,36 @@ def _secrets(account: Account) -> list[str]:
 
 
 def _tokens(callback: Callback, secrets: Sequence[str]) -> list[str]:
-    """Return the tokens of the attempt that the call's name is; none where it is not one."""
-    try:
-        attempt = uuid(part(_message(callback.body), "call").get("name"))
-    except Malformed:
-        return []
+    """Return the tokens of the attempt that the address names; none where it names none."""
+    attempt = uuid(callback.query.get(ATTEMPT))
     return [token(secret, attempt) for secret in secrets] if attempt else []
 
 
 def parse(callback: Callback) -> list[Event]:
-    """Say what a server message tells: one event, or none where it is about no call of ours. Raises Malformed."""
+    """Say what a server message tells: one event, or none where it is about no call of ours. Raises Malformed.
+
+    An address that names an attempt is that of one call, and takes nothing of any other.
+    """
     said = _message(callback.body)
     type_, status, call = said.get("type"), said.get("status"), part(said, "call")
     if type_ not in (STATUS, REPORT):
         return []
     if not text(call.get("id")) or (type_ == STATUS and not isinstance(status, str)):
         raise Malformed("a message about a call has the call's id, a status update its status")
+    if ATTEMPT in callback.query and not _is_of(callback.query[ATTEMPT], call):
+        raise Malformed("the address is of another call than the message")
     if call.get("type") not in (None, _OUTBOUND) and (type_, call.get("type")) != (REPORT, _INBOUND):
         return []
     if type_ == REPORT or status == ENDED:
         return [ended(call, said, type_)]
     kind = STATUSES.get(str(status))
     return [_event(call, said, f"{STATUS}:{status}", kind)] if kind else []
+
+
+def _is_of(attempt: str, call: Mapping[str, Any]) -> bool:
+    """Tell whether a call is the one that we began in this attempt: its name is the attempt's id."""
+    named = uuid(attempt)
+    return named is not None and named == uuid(call.get("name")) and call.get("type") in (None, _OUTBOUND)
 
 
 def ended(call: Mapping[str, Any], said: Mapping[str, Any], type_: str) -> Event:
@@ -131,14 +147,16 @@ def _event(
     about: Call | None = None,
 ) -> Event:
     is_inbound = kind is Kind.CALL_RECEIVED
+    attempt = None if is_inbound else uuid(call.get("name"))
     customer = part(call, "customer") or part(said, "customer")
     metadata = part(part(call, "assistantOverrides"), "metadata")
     return Event(
-        event_id=f"{call['id']}:{what}",
+        # Whoever can prove one attempt shall not be able to take the place of what is said of another.
+        event_id=":".join((call["id"], *([str(attempt)] if attempt else []), what)),
         kind=kind,
         provider_message_id=call["id"],
         message_id=None if is_inbound else uuid(customer.get("externalId")) or uuid(metadata.get("message_id")),
-        attempt_id=None if is_inbound else uuid(call.get("name")),
+        attempt_id=attempt,
         channel=Channel.VOICE if is_inbound else None,
         address=text(customer.get("number")),
         our_address=_our_number(call, said) if is_inbound else None,

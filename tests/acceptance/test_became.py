@@ -43,6 +43,8 @@ ENDS = {
 ARRIVED = frozenset({"delivered", "opened", "clicked", "unsubscribed", "complained"})
 POLLED = frozenset({"twilio", "vapi"})
 """Vendors that are asked what no callback told; an open or a click nobody can be asked about."""
+RECORDED = {"delivered": "completed", "no_answer": "no_answer", "undelivered": "failed"}
+"""What `voice_call_records` says of a call, by its end."""
 UNSUBSCRIBED = frozenset({"one-click", "inbound"})
 
 FIGURES = ("sent_count", "delivered_count", "open_count", "clicks", "bounce_count", "unsubscribe_count")
@@ -51,6 +53,7 @@ DUMPED = {
     "fleet.suppressions": (),
     "fleet.attempts": (),
     "public.voice_call_records": (),
+    "fleet.replies": (),
     "public.campaign_metrics": ("updated_at", "last_synced_at"),
 }
 """What must not change, and of it the columns that say when somebody looked."""
@@ -89,6 +92,10 @@ def test_the_ledger_ends_with_what_is_true(scene: Scene, database_url: str) -> N
     ]
     assert wrong == []
     _was_as_ordered(scene, list(lines.values()))
+
+    calls = Counter(RECORDED[line["end"]] for line in lines.values() if line["kind"] == "call")
+    recorded = scene.owner.execute("SELECT status, count(*) FROM voice_call_records GROUP BY 1").fetchall()
+    assert dict(recorded) == calls
 
     told = _expected(scene.owner, lines)
     until(lambda: _figures(scene.owner) == told, 60)

@@ -54,6 +54,18 @@ def test_what_came_in(env: dict[str, str], owner: psycopg.Connection) -> None:
     assert fleet("webhooks", "list", "--provider", "resend", env=env).returncode == 4
 
 
+def test_nothing_unapplied_is_hidden_by_a_default_or_by_a_name_that_is_none(
+    env: dict[str, str], owner: psycopg.Connection
+) -> None:
+    event(owner, "given_up", age="40 days")
+    assert len(json.loads(fleet("webhooks", "list", "--unapplied", "--json", env=env).stdout)["unapplied"]) == 1
+    recent = fleet("webhooks", "list", "--unapplied", "--since", "24h", env=env)
+    assert (recent.returncode, "nothing unapplied matches" in recent.stderr) == (4, True)
+    for command in ("list", "replay"):
+        misspelt = fleet("webhooks", command, "--provider", "twillio", env=env)
+        assert (misspelt.returncode, "'twillio' is not one of" in misspelt.stderr) == (2, True)
+
+
 def test_what_is_applied_again(env: dict[str, str], owner: psycopg.Connection) -> None:
     applied, waiting, given_up, resend = (
         event(owner, "applied"), event(owner, "waiting"), event(owner, "given_up"), event(owner, "given_up", "resend")

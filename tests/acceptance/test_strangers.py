@@ -14,6 +14,7 @@ from tests.conftest import Servers
 from tests.strangers.requests import PUBLIC_URL, TOKENS
 from tests.strangers.standard import GENERIC_TENANT, SECRETS
 from tests.strangers.strange import NOBODY
+from tests.strangers.unsubscribing import SECRET_KEY
 
 COUNT = 100_000 if FULL else 3_000
 
@@ -46,6 +47,7 @@ def test_no_request_breaks_the_receiver_and_every_valid_one_is_stored_once(
         **ENVIRONMENT,
         **OTHERS,
         "FLEET_PUBLIC_URL": PUBLIC_URL,
+        "FLEET_SECRET_KEY": SECRET_KEY,
         "FLEET_LOG_LEVEL": "warning",
         "LOG_FORMAT": "json",
     }

@@ -20,6 +20,8 @@ _UNEXPLAINED = """
     )
 """
 
+_FAILED = b"SELECT coalesce(error_code, ''), count(*) FROM channel_outbox WHERE status = 'failed' GROUP BY 1"
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -35,6 +37,8 @@ class Account:
     unexplained: int
     """Attempts of which it was unknown whether they were accepted, and never became known."""
     attempts_unknown: int
+    failed: dict[str, int]
+    """By error code: what nobody sent and the ledger has given up."""
     faults: dict[str, int]
     resolutions: dict[str, int]
 
@@ -65,6 +69,7 @@ def account(database: "psycopg.Connection[Any]", vendors: Simulated) -> Account:
         unknown=statuses.get("unknown", 0),
         unexplained=_count(database, _UNEXPLAINED),
         attempts_unknown=_count(database, "SELECT count(*) FROM fleet.attempts WHERE outcome = 'unknown'"),
+        failed=dict(database.execute(_FAILED).fetchall()),
         faults=faults,
         resolutions=dict(database.execute(resolved).fetchall()),
     )

@@ -437,7 +437,9 @@ async def test_the_sweep_finds_what_no_hint_says(ledger: Pool, owner: psycopg.Co
     owner.execute("DELETE FROM fleet.campaign_hints")
     assert await count(ledger, owner) == 0
 
-    assert await CampaignMetrics(ledger).run_once() == 1
+    keeper = CampaignMetrics(ledger)
+    assert await keeper.run_once() == 0
+    assert await keeper.run_once() == 1
 
     assert figures(owner, campaign_id) == {"sent": 1}
     assert rows(owner, quiet) == []
@@ -585,3 +587,24 @@ async def test_every_campaign_that_messages_name_is_named_once(ledger: Pool, own
     assert await metrics.named(ledger, limit=3) == named[:3]
     assert await metrics.named(ledger, after=named[2], limit=3) == named[3:]
     assert await metrics.named(ledger, after=named[4], limit=3) == []
+
+
+async def test_figures_that_somebody_holds_keep_nobody_elses_waiting(
+    ledger: Pool, owner: psycopg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "LOCK_SECONDS", 1)
+    held, free = campaign(owner), campaign(owner)
+    for id_ in (held, free):
+        put_in(owner, id_)
+    await end(ledger, await begun(ledger), Status.SENT)
+    await count(ledger, owner)
+    for id_ in (held, free):
+        put_in(owner, id_)
+    await end(ledger, await begun(ledger), Status.SENT)
+
+    with psycopg.connect(database_url) as somebody:
+        somebody.execute("SELECT FROM campaign_metrics WHERE campaign_id = %s FOR UPDATE", (held,))
+        await count(ledger, owner)
+
+        assert figures(owner, free) == {"sent": 2}
+        assert figures(owner, held) == {"sent": 1}

@@ -1,11 +1,13 @@
 """Halted accounts: nothing of them is claimed, all of it waits with the reason, and nobody else waits for it."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 
 from config.channels import Channel
 from config.database import Pool
+from config.settings import load
 from outbox import accounts
 from scheduler.halts import Halts
 from tests.factories import column_of, insert, status_of, travel
@@ -48,8 +50,8 @@ async def test_they_are_put_off_with_the_reason_until_the_halt_is_over(ledger: P
     free = insert(owner)
     await halt(ledger, tenant)
 
-    assert await Halts(ledger).run_once() == len(held)
-    assert await Halts(ledger).run_once() == 0
+    assert await Halts(ledger, load({})).run_once() == len(held)
+    assert await Halts(ledger, load({})).run_once() == 0
 
     for id_ in held:
         assert column_of(owner, id_, "error_code") == "invalid_api_key"
@@ -70,7 +72,7 @@ async def test_another_provider_of_the_tenant_goes_on(ledger: Pool, owner: psyco
     by_twilio = insert(owner, "voice", tenant_id=tenant, provider="twilio")
     await halt(ledger, tenant, "vapi")
 
-    assert await Halts(ledger).run_once() == 1
+    assert await Halts(ledger, load({})).run_once() == 1
     _, ids = await claimed(ledger, Channel.VOICE)
 
     assert ids == [str(by_twilio)]
@@ -81,7 +83,7 @@ async def test_a_halt_of_the_shared_account_is_left_to_the_workers(ledger: Pool,
     insert(owner)
     await halt(ledger, NOBODY)
 
-    assert await Halts(ledger).run_once() == 0
+    assert await Halts(ledger, load({})).run_once() == 0
 
 
 async def test_settings_that_cannot_be_used_hold_the_tenant_as_well(worker: Runtime, owner: psycopg.Connection) -> None:
@@ -91,7 +93,7 @@ async def test_settings_that_cannot_be_used_hold_the_tenant_as_well(worker: Runt
 
     await worker.accounts.resolve("resend", {tenant})
 
-    assert await Halts(worker.pool).run_once() == 1
+    assert await Halts(worker.pool, load({})).run_once() == 1
     assert (status_of(owner, id_), column_of(owner, id_, "error_code")) == ("scheduled", "not_connected")
 
 
@@ -105,3 +107,15 @@ async def test_a_tenant_that_connects_again_sends_after_the_halt(worker: Runtime
     found = (await worker.accounts.resolve("resend", {tenant}))[tenant]
 
     assert not isinstance(found, Exception), "what was wrong before halts no new credentials"
+
+
+async def test_a_halt_does_not_move_a_messages_end(ledger: Pool, owner: psycopg.Connection) -> None:
+    """The late policy counts from when it was first due, however long its account cannot send."""
+    tenant = uuid4()
+    id_ = insert(owner, tenant_id=tenant)
+    first_due = column_of(owner, id_, "created_at")
+    await halt(ledger, tenant)
+
+    await Halts(ledger, load({"FLEET_LATE_AFTER_SECONDS": "email=86400"})).run_once()
+
+    assert column_of(owner, id_, "expires_at") == first_due + timedelta(days=1)

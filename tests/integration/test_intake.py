@@ -77,6 +77,36 @@ async def test_one_that_does_not_answer_is_not_waited_for_long(ledger: Pool, own
     assert await together(intake, [report()]) == [None]
 
 
+async def test_nobody_waits_longer_for_the_rounds_before_theirs(
+    ledger: Pool, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "ROUND_LIMIT", 1)
+    intake = Intake(ledger, hold_seconds=0.5)
+    began = asyncio.get_running_loop().time()
+    with owner.transaction():
+        owner.execute("LOCK TABLE fleet.events")
+        assert [type(one) for one in await together(intake, [report() for _ in range(8)])] == [TimeoutError] * 8
+        assert asyncio.get_running_loop().time() - began < 2.0
+    assert await together(intake, [report()]) == [None]
+
+
+async def test_what_one_who_left_wanted_stored_counts_until_its_round_is_done(
+    ledger: Pool, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "WAITING_BYTES_LIMIT", 5_000)
+    intake, large = Intake(ledger), {"said": "x" * 3_000}
+    with owner.transaction():
+        owner.execute("LOCK TABLE fleet.events")
+        leaves = asyncio.create_task(intake.store([report(body=large)]))
+        while owner.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is None:
+            await asyncio.sleep(0.01)
+        leaves.cancel()
+        await asyncio.gather(leaves, return_exceptions=True)
+        assert [type(one) for one in await together(intake, [report(body=large)])] == [Overloaded]
+    await intake.store([report()])
+    assert await together(intake, [report(body=large)]) == [None]
+
+
 async def test_what_waits_is_bounded_in_bytes(
     ledger: Pool, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,8 +163,8 @@ async def test_a_reply_answers_what_was_sent_before_it_came_however_late_it_is_a
 
     await tell(ledger)
     owner.execute(
-        "UPDATE fleet.attempts SET started_at = started_at - interval '91 days',"
-        " finished_at = finished_at - interval '91 days'"
+        "UPDATE fleet.attempts"
+        " SET started_at = started_at - interval '91 days', finished_at = finished_at - interval '91 days'"
     )
     await tell(ledger, reply("Hello?", tenant_id=PROVIDER_WIDE))
 

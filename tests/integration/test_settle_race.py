@@ -37,9 +37,7 @@ async def begin_to_prove(connection: Connection, event_id: int) -> None:
     cursor = await connection.execute("SELECT message_id FROM fleet.events WHERE id = %s", (event_id,))
     row = await cursor.fetchone()
     assert row is not None
-    await connection.execute(
-        statements["apply"], {"ids": [event_id], "message_ids": [row[0]], "remaining": events.REMAINING}
-    )
+    await connection.execute(statements["apply"], {"ids": [event_id], "message_ids": [row[0]], **events.KNOWN})
 
 
 @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.SENT])

@@ -1,5 +1,6 @@
 """One-click unsubscribe: from the header of a campaign's mail to the next mail that is not sent."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -18,7 +19,8 @@ from admission.unsubscribe import PATH, Links
 from config.channels import Channel
 from config.database import Pool, pool
 from config.settings import Settings
-from console.unsubscribe import BODY_LIMIT_BYTES, Desk, fields_of, unsubscribe
+from console.unsubscribe import BODY_LIMIT_BYTES, PATIENCE_SECONDS, Desk, fields_of, unsubscribe
+from console.uploads import Uploads
 from outbox import events
 from outbox.unsubscribing import Recipient
 from tests.factories import column_of, insert, status_of, travel
@@ -47,7 +49,9 @@ class Web:
 
     desk: Desk
 
-    async def ask(self, token: str, body: bytes | None = None, content_type: str = FORM, pieces: int = 1) -> Answer:
+    async def ask(
+        self, token: str, body: bytes | None = None, content_type: str = FORM, pieces: int = 1, stalls: bool = False
+    ) -> Answer:
         app = Starlette(routes=[Route(PATH + "{token}", unsubscribe, methods=["GET", "POST"])])
         app.state.unsubscribing = self.desk
         scope = {
@@ -64,8 +68,10 @@ class Web:
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:
+            if stalls and not parts:
+                await asyncio.Event().wait()
             part = parts.pop(0) if parts else b""
-            return {"type": "http.request", "body": part, "more_body": bool(parts)}
+            return {"type": "http.request", "body": part, "more_body": stalls or bool(parts)}
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -345,6 +351,12 @@ async def test_the_body_of_the_rfc_is_taken_in_both_encodings(web: Web, owner: p
     ),
 )
 @example(b"--\r\n\r\n--", "multipart/form-data")
+@example(b"\xff", "multipart/form-data; boundary=b; charset*=q")
+@example(b"", "multipart/form-data; charset*0*=q''x; boundary*=%")
+@example(
+    b"--b\r\nContent-Disposition: form-data; name*1*=q\r\nContent-Type: text/plain; charset*=q\r\n\r\nx\r\n--b--",
+    "multipart/form-data; boundary=b",
+)
 @example(b"--a\r\nContent-Disposition: form-data; name*=x'y'%\r\n\r\n\r\n--a--", "multipart/form-data; boundary=a")
 @example(b"--a\r\nContent-Transfer-Encoding: base64\r\n\r\n=\xff\r\n--a--", "multipart/form-data; boundary=a")
 async def test_no_body_breaks_the_door(web: Web, body: bytes, content_type: str) -> None:
@@ -362,3 +374,31 @@ async def test_a_database_that_is_away_asks_to_try_again(settings: Settings, tmp
             assert (refused.status, refused.headers["retry-after"]) == (503, "30")
     finally:
         await away.close()
+
+
+def test_what_the_library_cannot_read_is_nothing() -> None:
+    for body in (b"\xff", b"--b\r\n\r\n\xff"):
+        for content_type in ("multipart/form-data; charset*=q", "multipart/form-data; boundary=c; charset*=q"):
+            assert fields_of(content_type, body) == []
+
+
+async def test_a_database_that_does_not_answer_is_not_waited_for_long(
+    ledger: Pool, owner: psycopg.Connection, settings: Settings, tmp_path: Any
+) -> None:
+    away = pool(settings, f"postgresql://nobody@/nothing?host={tmp_path}&connect_timeout=1", size=1, process="test")
+    await away.open()
+    try:
+        with owner.transaction():
+            owner.execute("LOCK TABLE fleet.events")
+            for database in (away, ledger):
+                impatient = Web(Desk(database, LINKS, patience_seconds=0.3))
+                for body in (None, ONE_CLICK):
+                    assert (await impatient.ask(token_of(recipient()), body)).status == 503
+    finally:
+        await away.close()
+    assert PATIENCE_SECONDS <= 5
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(ledger: Pool) -> None:
+    slow = Web(Desk(ledger, LINKS, uploads=Uploads(body_seconds=0.05)))
+    assert (await slow.ask(token_of(recipient()), ONE_CLICK, pieces=4, stalls=True)).status == 408

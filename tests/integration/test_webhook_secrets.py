@@ -39,8 +39,9 @@ ENVIRONMENT = {
     "RESEND_WEBHOOK_SECRET": SHARED,
     "VAPI_PRIVATE_KEY": "key-1",
     "VAPI_PHONE_NUMBER_ID": "number-1",
-    "VAPI_WEBHOOK_SECRET": "shared-token",
+    "VAPI_WEBHOOK_SECRET": "the-shared-token",
 }
+OLD, NEW = "the-token-of-before", "the-token-of-today"
 NOBODY = uuid4()
 
 Command = Callable[..., Any]
@@ -65,7 +66,7 @@ class Doors:
     async def gateway(self, tenant: UUID, said: Any, secret: str = OWN) -> int:
         return await self.standard("generic", tenant, said, secret, prefix="webhook")
 
-    async def vapi(self, tenant: UUID, said: Any, token: str = "shared-token") -> int:
+    async def vapi(self, tenant: UUID, said: Any, token: str = "the-shared-token") -> int:
         body = orjson.dumps({"message": said})
         return await self.web.post(f"/webhooks/vapi/{tenant}", body, headers={"authorization": f"Bearer {token}"})
 
@@ -214,7 +215,7 @@ async def test_without_a_secret_every_door_is_shut(doors: Doors, owner: psycopg.
     assert await doors.gateway(tenant, []) == 404
     assert await doors.gateway(PROVIDER_WIDE, [], SHARED) == 404
     voice = connect(owner, "vapi")
-    assert await doors.vapi(voice, {}, "shared-token") == 401
+    assert await doors.vapi(voice, {}, "the-shared-token") == 401
     assert stored(owner) == []
 
 
@@ -258,11 +259,11 @@ async def test_two_secrets_while_the_vendor_changes_from_one_to_the_other(
 ) -> None:
     tenant, voice = connect(owner), connect(owner, "vapi")
     assert (await secret_of("resend", tenant, f"{OWN}\n{OTHERS}\n")).exit_code == 0
-    assert (await secret_of("vapi", voice, "old new")).exit_code == 0
+    assert (await secret_of("vapi", voice, f"{OLD} {NEW}")).exit_code == 0
     doors = open_doors(ledger)
     for secret in (OWN, OTHERS):
         assert await doors.standard("resend", tenant, {"type": "contact.created"}, secret) == 204
-    for token in ("old", "new"):
+    for token in (OLD, NEW):
         assert await doors.vapi(voice, {}, token) == 204
     assert (await secret_of("resend", tenant, OTHERS)).exit_code == 0
     doors = open_doors(ledger)
@@ -328,7 +329,7 @@ async def test_a_secret_is_kept_sealed_and_written_down_by_whom(owner: psycopg.C
     assert owner.execute("SELECT action, workspace_id, subject FROM fleet.audit_log").fetchall() == [
         ("webhook_secret", tenant, "resend")
     ]
-    noted = await secret_of("vapi", uuid4(), "token")
+    noted = await secret_of("vapi", uuid4(), NEW)
     assert (noted.exit_code, "no settings for vapi" in noted.stderr) == (0, True)
 
 
@@ -344,6 +345,8 @@ async def test_a_secret_is_kept_sealed_and_written_down_by_whom(owner: psycopg.C
         ("resend", NOBODY, "whsec_no-secret", {}, "whsec_"),
         ("generic", NOBODY, f"{OWN} whsec_YWJj", {}, "at least 16 bytes"),
         ("vapi", NOBODY, "tökén", {}, "a character"),
+        ("vapi", NOBODY, "fifteen-letters", {}, "at least 16 characters"),
+        ("vapi", NOBODY, "the-long-enough-token short", {}, "at least 16 characters"),
     ],
 )
 async def test_what_cannot_be_kept_is_refused_with_a_sentence(
@@ -360,3 +363,54 @@ async def test_what_cannot_be_kept_is_refused_with_a_sentence(
     assert said in told.stderr
     assert not given.strip() or given.strip() not in told.stderr
     assert owner.execute("SELECT FROM fleet.accounts").fetchall() == []
+
+
+# --- accounts that cannot send
+
+
+UNOPENABLE = "v1.gone." + base64.b64encode(b"x" * 40).decode()
+"""Sealed under a key that nobody has any more."""
+
+
+@pytest.mark.parametrize("api_key", ["", UNOPENABLE, "re_ü"])
+async def test_a_mail_account_without_a_key_is_heard(
+    ledger: Pool, owner: psycopg.Connection, secret_of: Command, api_key: str
+) -> None:
+    tenant = connect(owner)
+    await secret_of("resend", tenant, OWN)
+    owner.execute("UPDATE ai_settings_resend SET api_key_encrypted = %s, from_name = E'a\\nb'", (api_key,))
+    doors, said = open_doors(ledger), {"type": "email.sent", "data": {"email_id": "e1"}}
+
+    assert await doors.standard("resend", tenant, said, OTHERS) == 401
+    assert await doors.standard("resend", tenant, said, OWN) == 204
+    assert stored(owner) == [("resend", tenant, "msg_1")]
+
+
+@pytest.mark.parametrize("key", ["key", "", UNOPENABLE])
+async def test_a_voice_account_without_a_number_or_a_key_is_heard(
+    ledger: Pool, owner: psycopg.Connection, secret_of: Command, key: str
+) -> None:
+    tenant = connect(owner, "vapi")
+    await secret_of("vapi", tenant, "token")
+    owner.execute("UPDATE voice_phone_numbers SET is_active = false")
+    owner.execute("UPDATE ai_settings_voice SET vapi_private_key = %s", (key,))
+    doors = open_doors(ledger)
+
+    assert await doors.vapi(tenant, {}, "another") == 401
+    assert await doors.vapi(tenant, {}, "token") == 204
+
+
+@pytest.mark.parametrize("missing", ["VAPI_PHONE_NUMBER_ID", "VAPI_PRIVATE_KEY", "RESEND_API_KEY"])
+async def test_an_environment_that_cannot_send_is_heard(
+    ledger: Pool, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.delitem(ENVIRONMENT, missing)
+    doors = open_doors(ledger)
+    assert await doors.vapi(PROVIDER_WIDE, {}) == 204
+    assert await doors.vapi(PROVIDER_WIDE, {}, "another") == 401
+    assert await doors.standard("resend", PROVIDER_WIDE, {"type": "contact.created"}, SHARED) == 204
+
+
+async def test_an_environment_without_a_secret_has_no_door(ledger: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(ENVIRONMENT, "VAPI_WEBHOOK_SECRET")
+    assert await open_doors(ledger).vapi(PROVIDER_WIDE, {}, "shared-token") == 404

@@ -187,3 +187,22 @@ async def test_a_database_that_is_away_asks_the_vendor_to_try_again(settings: Se
         assert await Web(shut).call_back(said, tenant=uuid4()) == 503
     finally:
         await away.close()
+
+
+@pytest.mark.parametrize(
+    ("sid", "token", "number", "answers"),
+    [("AC1", "own", "", (204, 401)), ("", "own", "", (204, 401)), ("AC1", "", "", (401, 401))],
+)
+async def test_a_tenant_that_cannot_send_is_heard_by_its_token(
+    web: Web, owner: psycopg.Connection, sid: str, token: str, number: str, answers: tuple[int, int]
+) -> None:
+    tenant = uuid4()
+    owner.execute(
+        "INSERT INTO ai_settings_twilio (tenant_id, twilio_account_sid, twilio_auth_token, twilio_phone_number)"
+        " VALUES (%s, %s, %s, %s)",
+        (tenant, sid, token, number),
+    )
+    said = {"MessageSid": "SM1", "MessageStatus": "sent"}
+
+    assert await web.call_back(said, tenant=tenant, token=token) == answers[0], "an empty token proves nothing"
+    assert await web.call_back(said, tenant=tenant, token="another") == answers[1]

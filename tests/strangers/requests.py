@@ -17,6 +17,7 @@ from providers.twilio.message_statuses import STATUSES
 from providers.twilio.signature import signature
 from tests.strangers import standard
 from tests.strangers.strange import NOBODY, Strange, text
+from tests.strangers.unsubscribing import unsubscribing
 
 PUBLIC_URL = "https://fleet.acme.io/in"
 TOKENS = {NOBODY: "of the environment", UUID(int=1): "of one", UUID(int=2): "of another"}
@@ -27,8 +28,12 @@ FORM = b"application/x-www-form-urlencoded"
 def strange(seed: int, index: int) -> Strange:
     """Return the request of this number; about one in four is valid, each in its own way."""
     chance = random.Random(f"{seed}:{index}")
-    one = chance.choices((_form, _json, standard.standard), (5, 1, 3))[0](chance)
-    if chance.random() < 0.3:
+    one = chance.choices((_form, _json, standard.standard, standard.of_a_call, unsubscribing), (10, 2, 6, 2, 2))[0](
+        chance
+    )
+    if one.what not in ("valid", "junk"):
+        pass  # it is odd in its own way already
+    elif chance.random() < 0.3:
         _decorate(chance, one)
     elif chance.random() < 0.9:
         chance.choice(OF_TWILIO if one.provider == "twilio" else OF_OTHERS)(chance, one)

@@ -14,11 +14,12 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from providers.vapi.callbacks import token
 from tests.strangers.strange import CHARACTERS, NOBODY, Strange, text
 
 SECRETS = {
     "resend": "whsec_" + base64.b64encode(b"resend" * 4).decode(),
-    "vapi": "a-token-of-vapi",
+    "vapi": "a-token-of-vapi-s-own",
     "generic": "whsec_" + base64.b64encode(b"generic" * 4).decode(),
 }
 GENERIC_TENANT = UUID(int=1)
@@ -48,6 +49,32 @@ def standard(chance: random.Random) -> Strange:
         whole = {"message": {"type": "status-update", "status": "in-progress", "call": said}}
     one.parts = [orjson.dumps(whole)]
     return sign(chance, one)
+
+
+def of_a_call(chance: random.Random) -> Strange:
+    """Return what Vapi says of a call that brought its token along, with that token or another, of it or of others."""
+    attempt, other = uuid4(), str(uuid4())
+    one = Strange(path=f"/webhooks/vapi/{NOBODY}", sid=f"call-{chance.randbytes(16).hex()}", provider="vapi")
+    one.proof, one.query, one.what = b"x-vapi-secret", f"attempt={attempt}".encode(), "token"
+    call = _vapi(chance, one.sid) | {"name": str(attempt)}
+    one.headers = [(b"host", b"inside:8000"), (one.proof, token(SECRETS["vapi"], attempt).encode())]
+    fate = chance.randrange(6)
+    if fate == 0:
+        one.put(one.proof, chance.choice((token("another", attempt).encode(), b"", b"\xff", b"A" * 100_000)))
+        one.refused("another token", 401)
+    elif fate == 1:
+        one.query = chance.choice((b"", b"attempt=", b"attempt=x", b"attempt=%00", b"attempt=" + other.encode()))
+        one.refused("token of another address", 401)
+    elif fate == 2:
+        call |= chance.choice(({"name": other}, {"name": None}, {"name": [1]}, {"type": "inboundPhoneCall"}))
+        one.refused("token of another call", 400)
+    body = orjson.dumps({"message": {"type": "status-update", "status": "in-progress", "call": call}})
+    if fate == 3:
+        one.put(one.proof, b"x")
+        body = chance.choice((b"[" * 100_000, b'{"message":' * 40_000, body[:-1] + b"," * 900_000, b"\xff" * 900_000))
+        one.refused("token of nobody", 401)
+    one.parts = [body]
+    return one
 
 
 def sign(chance: random.Random, one: Strange, *, age_seconds: int = 0) -> Strange:

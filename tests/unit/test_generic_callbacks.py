@@ -1,7 +1,9 @@
 """The generic door: what its format says, and what is refused with a sentence."""
 
+import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,12 +16,24 @@ from config.channels import Channel
 from config.vocabulary import KINDS, Kind
 from providers.base import Halted
 from providers.callbacks import Callback, Event, Malformed
-from providers.generic import FIELDS, ID_LIMIT, MOST_EVENTS, NAME, Generic
+from providers.generic import FIELDS, ID_LIMIT, MOST_EVENTS, NAME, TYPES, Generic
 from providers.receivers import all_doors
 from tests.vendors import PROVIDERS
 
+PAGE = Path(__file__).parents[2] / "docs/webhooks.md"
 MESSAGE, ATTEMPT = uuid4(), uuid4()
 SAID: dict[str, Any] = {"id": "e1", "type": "delivered", "provider": "twilio", "provider_message_id": "g-17"}
+
+
+NO_NUMBERS = (
+    *("4155550100", "+1 415 555 0100", "+1415555XXXX", "+0415555010", "+1415", "ada@mail.io", "+1" * 9),
+    "+1415555010\N{FULLWIDTH DIGIT ONE}",
+)
+NO_MAILS = (
+    *("Ada <ada@mail.io>", "<ada@mail.io>", "ada", "ada@", "@mail.io", "ada@mail..io", "a b@mail.io"),
+    *("mailto:ada@mail.io", "ada@mail.io,eve@mail.io", "+14155550100", "ada@@mail.io", "a\0@mail.io"),
+    *("a" * 65 + "@mail.io", "ada@" + "m" * 251),
+)
 
 
 def parse(said: Any) -> list[Event]:
@@ -71,7 +85,7 @@ def test_several_events_at_once() -> None:
     assert refusal([SAID, SAID | {"type": "arrived"}]), "all of them, or none"
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", sorted(TYPES))
 def test_each_kind_needs_what_it_is_about(kind: Kind) -> None:
     bare = {"id": "1", "type": kind.value, "provider": "resend"}
     named = refusal(bare)
@@ -95,6 +109,14 @@ def test_each_kind_needs_what_it_is_about(kind: Kind) -> None:
         ({"id": "x" * (ID_LIMIT + 1)}, "id"),
         ({"type": "arrived"}, "type"),
         ({"type": None}, "type"),
+        ({"type": "resubscribed"}, "unsubscribed"),
+        ({"occurred_at": "2999-01-01T00:00:00Z"}, "zone"),
+        ({"occurred_at": "9999-12-31T23:59:59-14:00"}, "occurred_at"),
+        *(({"channel": "sms", "address": number}, "E.164") for number in NO_NUMBERS),
+        *(({"channel": "voice", "address": number}, "E.164") for number in NO_NUMBERS),
+        *(({"channel": "email", "address": mail}, "mail address") for mail in NO_MAILS),
+        ({"channel": "linkedin", "address": "ada@mail.io"}, "address"),
+        ({"address": "ada@mail.io"}, "channel"),
         ({"provider": "fleet"}, "provider"),
         ({"provider": "generic"}, "provider"),
         ({"provider": None}, "provider"),
@@ -146,3 +168,27 @@ def test_any_fields_are_read_or_malformed(said: dict[str, Any], whole: bool) -> 
 def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
     with suppress(Malformed):
         parse(body)
+
+
+@pytest.mark.parametrize(
+    ("channel", "given", "kept"),
+    [
+        ("sms", " +14155550100 ", "+14155550100"),
+        ("voice_vm", "+4915112345678", "+4915112345678"),
+        ("email", " Ada.Lovelace+x@Mail.io", "ada.lovelace+x@mail.io"),
+        ("email", "jörg@bücher.de", "jörg@bücher.de"),
+        ("email", "ada@intranet", "ada@intranet"),
+    ],
+)
+def test_an_address_is_kept_as_the_ledger_finds_it(channel: str, given: str, kept: str) -> None:
+    assert parse(SAID | {"channel": channel, "address": given})[0].address == kept
+
+
+def test_a_clock_may_be_a_day_ahead() -> None:
+    at = datetime.now(UTC) + timedelta(hours=23)
+    assert parse(SAID | {"occurred_at": at.isoformat()})[0].occurred_at == at
+
+
+def test_what_may_be_told_is_what_the_page_lists() -> None:
+    (row,) = (line for line in PAGE.read_text().splitlines() if line.startswith("| `type`"))
+    assert set(re.findall(r"`(\w+)`", row.split("`config/vocabulary.py`")[1])) == TYPES

@@ -132,7 +132,8 @@ def test_another_address_changes_the_fingerprint(name: str) -> None:
 @pytest.mark.parametrize("name", ["resend", "vapi"])
 def test_the_secret_of_callbacks_changes_no_fingerprint_and_is_not_shown(name: str) -> None:
     variable = f"{name.upper()}_WEBHOOK_SECRET"
-    for secret in ("whsec_1", "whsec_1 whsec_2"):
+    one, other = f"whsec_{'b25l' * 8}", f"whsec_{'b3Ro' * 8}"
+    for secret in (one, f"{one} {other}"):
         shared = from_environment(name, **{variable: secret})
         assert shared.credentials == from_row(name, webhook_secret=secret).credentials
         assert shared.credentials["webhook_secret"] == secret

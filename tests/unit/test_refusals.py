@@ -3,11 +3,19 @@
 import asyncio
 from typing import Any
 
+import pytest
 import structlog
 
+from console import refusals
 from console.refusals import Refusals, Refused
 
 UNSIGNED = Refused(401, "wrong signature")
+
+
+@pytest.fixture(autouse=True)
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger that was used before keeps the configuration of then, which nothing captures."""
+    monkeypatch.setattr(refusals, "_log", structlog.get_logger())
 
 
 def lines(logged: list[Any]) -> list[tuple[int, dict[str, int]]]:
@@ -15,12 +23,12 @@ def lines(logged: list[Any]) -> list[tuple[int, dict[str, int]]]:
 
 
 async def test_a_line_comes_at_once_and_the_next_counts() -> None:
-    refusals = Refusals(period_seconds=0.01)
+    counter = Refusals(period_seconds=0.01)
     with structlog.testing.capture_logs() as logged:
-        refusals.note("twilio", UNSIGNED)
+        counter.note("twilio", UNSIGNED)
         for _ in range(1_000):
-            refusals.note("twilio", UNSIGNED)
-        refusals.note("unknown", Refused(404, "not found", "somebody's own words"))
+            counter.note("twilio", UNSIGNED)
+        counter.note("unknown", Refused(404, "not found", "somebody's own words"))
         assert lines(logged) == [(1, {"twilio 401 wrong signature": 1})]
         while len(lines(logged)) < 2:
             await asyncio.sleep(0)
@@ -28,12 +36,12 @@ async def test_a_line_comes_at_once_and_the_next_counts() -> None:
 
 
 async def test_nothing_counted_is_lost_at_the_end() -> None:
-    refusals = Refusals(period_seconds=60)
+    counter = Refusals(period_seconds=60)
     with structlog.testing.capture_logs() as logged:
         for _ in range(3):
-            refusals.note("twilio", UNSIGNED)
-        refusals.close()
-        refusals.close()
+            counter.note("twilio", UNSIGNED)
+        counter.close()
+        counter.close()
     assert [count for count, _ in lines(logged)] == [1, 2]
 
 

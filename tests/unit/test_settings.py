@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from config.catalog import BUNDLE_SIZE_LIMIT, CATALOG
 from config.settings import SettingsError, load, load_together
+from console import simulated
 from tests.vendors import PROVIDERS, settings_of
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -146,11 +147,35 @@ SECRETS: Mapping[str, str] = {
     "FLEET_SECRET_KEY": "hunter2" * 5,
     "FLEET_ENCRYPTION_KEYS": f"hunter:{KEY}",
     "RESEND_API_KEY": "hunter2",
-    "RESEND_WEBHOOK_SECRET": "hunter2",
+    "RESEND_WEBHOOK_SECRET": f"whsec_{KEY}",
     "TWILIO_AUTH_TOKEN": "hunter2",
     "VAPI_PRIVATE_KEY": "hunter2",
-    "VAPI_WEBHOOK_SECRET": "hunter2",
+    "VAPI_WEBHOOK_SECRET": "hunter2" * 3,
 }
+
+
+@pytest.mark.parametrize(
+    ("variable", "secret", "said"),
+    [
+        ("RESEND_WEBHOOK_SECRET", "hunter2", "whsec_"),
+        ("RESEND_WEBHOOK_SECRET", "whsec_aHVudGVyMg==", "at least 16 bytes"),
+        ("RESEND_WEBHOOK_SECRET", f"whsec_{KEY} hunter2", "whsec_"),
+        ("VAPI_WEBHOOK_SECRET", "hunter2hunter2x", "at least 16 characters"),
+        ("VAPI_WEBHOOK_SECRET", "hunter2hunter2xy hunter2", "at least 16 characters"),
+    ],
+)
+def test_a_secret_that_proves_nothing_is_a_problem_at_the_start_beside_all_others(
+    variable: str, secret: str, said: str
+) -> None:
+    problem, other = sorted(problems({variable: secret, "PORT": "x"}), key=lambda one: one.startswith("PORT"))
+    assert problem.startswith(f"{variable}: ")
+    assert said in problem
+    assert other.startswith("PORT: ")
+
+
+@pytest.mark.parametrize("secret", [f"whsec_{KEY}", KEY, f"whsec_{KEY} {KEY}", " "])
+def test_a_key_with_and_without_its_prefix_and_two_while_they_change(secret: str) -> None:
+    load_together({"RESEND_WEBHOOK_SECRET": secret}, VENDORS)
 
 
 def test_no_secret_is_shown_in_print() -> None:
@@ -195,3 +220,8 @@ def test_each_vendor_reads_its_own_variables() -> None:
     _, found = load_together({f"{name.upper()}_API_URL": f"http://{name}.localhost/" for name in CATALOG}, VENDORS)
     for name, vendor in zip(PROVIDERS, found, strict=True):
         assert vendor.model_dump()["api_url"] == f"http://{name}.localhost"
+
+
+def test_the_secrets_that_fleet_up_makes_up_are_secrets() -> None:
+    environ = {variable: simulated._new_secret() for variable in simulated.SECRET_VARIABLES.values()}
+    load_together(environ, VENDORS)

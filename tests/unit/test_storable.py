@@ -1,5 +1,6 @@
 """Whatever a vendor answers can be stored."""
 
+import time
 from typing import Any
 
 import orjson
@@ -50,3 +51,20 @@ def test_what_is_too_much_leaves_a_summary() -> None:
     assert storable.answer(deep) == {"unstorable": True, "type": "list"}
     long = storable.answer({"body": "x" * 20_000})
     assert (long["truncated"], len(long["sha256"])) == (True, 64)
+
+
+def test_as_many_values_as_fit_are_kept() -> None:
+    most = [0] * (storable.BYTES_LIMIT // 2 - 1)
+    assert storable.answer(most) == most
+    assert storable.answer([*most, 0, 0])["truncated"]
+    assert storable.answer([[0]] * 4) == [[0]] * 4
+
+
+def test_what_could_never_fit_is_given_up_early() -> None:
+    # As long as the body of a callback may be.
+    zeros: Any = {"x": [0] * 2**19}
+    names: Any = {str(number): [] for number in range(2**17)}
+    started = time.process_time()
+    for _ in range(20):
+        assert storable.answer(zeros) == storable.answer(names) == {"truncated": True, "type": "dict"}
+    assert time.process_time() - started < 2, "cleaned to its end, each costs half a second"

@@ -23,16 +23,16 @@ def arriving(parts: Iterable[bytes], *, more: bool = False) -> Receive:
     return receive
 
 
-async def status(uploads: Uploads, receive: Receive, declared: str = "") -> int:
+async def status(uploads: Uploads, receive: Receive, declared: str = "", whose: str = "a") -> int:
     with pytest.raises(Refused) as refused:
-        await uploads.body(receive, declared)
+        await uploads.body(receive, whose, declared)
     return refused.value.status
 
 
 async def test_a_body_in_pieces() -> None:
-    assert await Uploads().body(arriving([b"a", b"", b"bc"])) == b"abc"
-    assert await Uploads().body(arriving([b""]), "abc") == b""
-    whole = await Uploads().body(arriving([b"x" * BODY_LIMIT_BYTES]), str(BODY_LIMIT_BYTES))
+    assert await Uploads().body(arriving([b"a", b"", b"bc"]), "a") == b"abc"
+    assert await Uploads().body(arriving([b""]), "a", "abc") == b""
+    whole = await Uploads().body(arriving([b"x" * BODY_LIMIT_BYTES]), "a", str(BODY_LIMIT_BYTES))
     assert len(whole) == BODY_LIMIT_BYTES
 
 
@@ -53,12 +53,34 @@ async def test_who_leaves_is_let_go() -> None:
     assert await status(Uploads(), receive) == 400
 
 
-async def test_all_bodies_together_are_bounded() -> None:
-    uploads = Uploads(reading_limit_bytes=10, body_seconds=60)
-    held = asyncio.create_task(uploads.body(arriving([b"12345678"], more=True)))
+async def held(uploads: Uploads, whose: str, size: int) -> "asyncio.Task[bytes]":
+    """Somebody who sends so much and then nothing any more."""
+    task = asyncio.create_task(uploads.body(arriving([b"x" * size], more=True), whose))
     await asyncio.sleep(0)
+    return task
 
-    assert await status(uploads, arriving([b"123"])) == 503
-    held.cancel()
-    await asyncio.gather(held, return_exceptions=True)
-    assert await uploads.body(arriving([b"1234567890"])) == b"1234567890"
+
+async def let_go(*tasks: "asyncio.Task[bytes]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_all_bodies_together_are_bounded() -> None:
+    uploads = Uploads(reading_limit_bytes=40, body_seconds=60)
+    slow = [await held(uploads, whose, 9) for whose in ("a", "b", "c", "d")]
+
+    assert await status(uploads, arriving([b"12345"]), whose="e") == 503
+    await let_go(*slow)
+    assert await uploads.body(arriving([b"1234567890"]), "e") == b"1234567890"
+
+
+async def test_one_address_has_a_share_and_keeps_nobody_away_from_the_others() -> None:
+    uploads = Uploads(reading_limit_bytes=40, body_seconds=60)
+    slow = [await held(uploads, "a", 5) for _ in range(2)]
+
+    assert await status(uploads, arriving([b"x"])) == 503
+    assert await uploads.body(arriving([b"1234567890"]), "b") == b"1234567890"
+    await let_go(*slow)
+    assert await uploads.body(arriving([b"1234567890"]), "a") == b"1234567890"
+    assert not uploads._reading_of, "nobody who has left is remembered"

@@ -50,8 +50,12 @@ def message(type_: str = REPORT, call: dict[str, Any] | None = None, **said: Any
     return orjson.dumps({"message": {"type": type_, "call": CALL | (call or {}), **said}})
 
 
-def parse(body: bytes) -> list[Event]:
-    return list(VAPI.parse(Callback("", {}, {}, body)))
+def parse(body: bytes, attempt: object = None) -> list[Event]:
+    return list(VAPI.parse(Callback("", query_of(attempt), {}, body)))
+
+
+def query_of(attempt: object) -> dict[str, str]:
+    return {"attempt": str(attempt)} if attempt is not None else {}
 
 
 def one(body: bytes) -> Event:
@@ -59,13 +63,25 @@ def one(body: bytes) -> Event:
     return event
 
 
-def verify(headers: dict[str, str], body: bytes = b"{}", account: Account = ACCOUNT, now: float = NOW) -> None:
-    VAPI.verify(Callback("", {}, headers, body), account, now=now)
+def verify(
+    headers: dict[str, str],
+    body: bytes = b"{}",
+    account: Account = ACCOUNT,
+    now: float = NOW,
+    attempt: object = None,
+) -> None:
+    VAPI.verify(Callback("", query_of(attempt), headers, body), account, now=now)
 
 
-def refused(headers: dict[str, str], body: bytes = b"{}", account: Account = ACCOUNT, now: float = NOW) -> None:
+def refused(
+    headers: dict[str, str],
+    body: bytes = b"{}",
+    account: Account = ACCOUNT,
+    now: float = NOW,
+    attempt: object = None,
+) -> None:
     with pytest.raises(BadSignature):
-        verify(headers, body, account, now)
+        verify(headers, body, account, now, attempt)
 
 
 def signed(body: bytes, secret: str = "of-now", timestamp: object = NOW) -> dict[str, str]:
@@ -141,15 +157,53 @@ def test_without_a_secret_the_door_is_shut(secret: str) -> None:
         refused({"authorization": "Bearer "}, account=account)
         refused({"x-vapi-secret": secret}, account=account)
         refused(signed(b"{}", ""), account=account)
-        refused({"x-vapi-secret": token("", ATTEMPT)}, message(), account=account)
+        refused({"x-vapi-secret": token("", ATTEMPT)}, message(), account=account, attempt=ATTEMPT)
 
 
-def test_the_token_of_a_call_proves_callbacks_of_that_call_alone() -> None:
+def test_the_token_of_a_call_proves_callbacks_of_that_calls_address_alone() -> None:
     for secret in ("of-old", "of-now"):
-        verify({"x-vapi-secret": token(secret, ATTEMPT)}, message())
-    refused({"x-vapi-secret": token("of-now", ATTEMPT)}, message(call={"name": str(uuid4())}))
-    refused({"x-vapi-secret": token("of-now", ATTEMPT)}, b"{}")
-    refused({"x-vapi-secret": token("another", ATTEMPT)}, message())
+        verify({"x-vapi-secret": token(secret, ATTEMPT)}, message(), attempt=ATTEMPT)
+    for address in (None, uuid4(), "", "x"):
+        refused({"x-vapi-secret": token("of-now", ATTEMPT)}, message(), attempt=address)
+    refused({"x-vapi-secret": token("another", ATTEMPT)}, message(), attempt=ATTEMPT)
+    refused({"authorization": f"Bearer {token('of-now', ATTEMPT)}"}, message(), attempt=ATTEMPT)
+
+
+def test_nothing_is_parsed_before_it_is_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parsing(*_: object) -> Any:
+        raise AssertionError("the body is parsed")
+
+    monkeypatch.setattr("orjson.loads", parsing)
+    refused({"x-vapi-secret": "x"}, message(), attempt=ATTEMPT)
+    refused({"x-vapi-secret": token("another", ATTEMPT)}, message(), attempt=ATTEMPT)
+
+
+@pytest.mark.parametrize(
+    ("call", "address"),
+    [
+        ({"name": str(uuid4())}, ATTEMPT),
+        ({"name": None}, ATTEMPT),
+        ({"type": "inboundPhoneCall"}, ATTEMPT),
+        ({"type": "inboundPhoneCall", "name": None}, ATTEMPT),
+        ({"type": "webCall"}, ATTEMPT),
+        ({}, uuid4()),
+        ({}, ""),
+        ({"name": None}, "x"),
+    ],
+)
+def test_the_address_of_an_attempt_takes_nothing_of_another_call(call: dict[str, Any], address: object) -> None:
+    for body in (message(call=call, **END), message(STATUS, call=call, status="in-progress")):
+        with pytest.raises(Malformed):
+            parse(body, address)
+
+
+def test_the_address_of_an_attempt_takes_what_is_said_of_it() -> None:
+    for body in (message(**END), message(STATUS, status="in-progress"), message(call={"type": None}, **END)):
+        assert [event.attempt_id for event in parse(body, ATTEMPT)] == [ATTEMPT]
+
+
+def test_what_is_said_under_one_attempt_takes_no_place_of_what_is_said_under_another() -> None:
+    assert one(message(**END)).event_id != one(message(call={"name": str(uuid4())}, **END)).event_id
 
 
 @given(
@@ -185,10 +239,11 @@ def test_callbacks_are_asked_for_where_vapi_can_reach_us_and_prove_it(
     call = json.loads(VAPI.render(asking, account).body)["assistantOverrides"]
     assert ("server" in call, "serverMessages" in call) == (asked, asked)
     if asked:
-        assert (call["server"]["url"], call["serverMessages"]) == (webhook_url, [STATUS, REPORT])
+        address = f"{webhook_url}?attempt={asking.attempt_id}"
+        assert (call["server"]["url"], call["serverMessages"]) == (address, [STATUS, REPORT])
         proof = call["server"]["headers"]["X-Vapi-Secret"]
         assert SECRET not in json.dumps(call)
-        verify({"x-vapi-secret": proof}, message(call={"name": str(asking.attempt_id)}), account)
+        verify({"x-vapi-secret": proof}, account=account, attempt=asking.attempt_id)
 
 
 @needs_specs
@@ -205,7 +260,7 @@ def test_what_asks_for_callbacks_is_allowed_by_the_vendors_file() -> None:
 @pytest.mark.parametrize(("status", "kind"), STATUSES.items())
 def test_each_status_of_a_call(status: str, kind: Kind) -> None:
     event = one(message(STATUS, status=status, timestamp=1_790_000_000_500))
-    assert (event.kind, event.event_id, event.call) == (kind, f"c1:{STATUS}:{status}", None)
+    assert (event.kind, event.event_id, event.call) == (kind, f"c1:{ATTEMPT}:{STATUS}:{status}", None)
     assert (event.provider_message_id, event.message_id, event.attempt_id) == ("c1", MESSAGE, ATTEMPT)
     assert event.address == "+14155550100"
     assert event.occurred_at == datetime.fromtimestamp(1_790_000_000.5, UTC)
@@ -213,7 +268,7 @@ def test_each_status_of_a_call(status: str, kind: Kind) -> None:
 
 def test_a_report_is_the_end_and_the_whole_call() -> None:
     event = one(message(**END))
-    assert (event.kind, event.event_id, event.code) == (Kind.CALL_ENDED, f"c1:{REPORT}:ended", None)
+    assert (event.kind, event.event_id, event.code) == (Kind.CALL_ENDED, f"c1:{ATTEMPT}:{REPORT}:ended", None)
     assert (event.message_id, event.attempt_id) == (MESSAGE, ATTEMPT)
     assert event.occurred_at == datetime(2026, 2, 22, 23, 42, 13, 600000, UTC)
     assert event.call == Call(
@@ -236,7 +291,7 @@ def test_the_same_report_twice_has_one_id_whatever_its_addresses() -> None:
 
 def test_a_status_update_may_tell_the_end_too() -> None:
     event = one(message(STATUS, status="ended", endedReason="customer-busy"))
-    assert (event.kind, event.event_id, event.code) == (Kind.NO_ANSWER, f"c1:{STATUS}:ended", "no_answer")
+    assert (event.kind, event.event_id, event.code) == (Kind.NO_ANSWER, f"c1:{ATTEMPT}:{STATUS}:ended", "no_answer")
     assert event.call is not None
     assert (event.call.status, event.call.transcript) == ("no_answer", None)
 
