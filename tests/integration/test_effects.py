@@ -374,7 +374,7 @@ async def test_events_of_a_tenant_suppress_in_its_own_workspaces_only(ledger: Po
     assert standing(owner) == {(ours, "sms", PERSON, "stopped")}
 
 
-async def test_a_stop_at_the_environments_number_is_of_who_wrote_last_or_owns_the_number(
+async def test_a_stop_at_the_environments_number_is_of_who_owns_it_else_of_who_wrote_last(
     ledger: Pool, owner: psycopg.Connection
 ) -> None:
     owns = uuid4()
@@ -382,11 +382,12 @@ async def test_a_stop_at_the_environments_number_is_of_who_wrote_last_or_owns_th
         "INSERT INTO voice_phone_numbers (tenant_id, phone_number, provider) VALUES (%s, '+15005550006', 'twilio')",
         (owns,),
     )
+    wrote = uuid4()
+    await sent(ledger, owner, wrote)
     await tell(ledger, of_person(Kind.STOPPED, None, our_address="+15005550006"))
     assert standing(owner) == {(owns, "sms", PERSON, "stopped")}
 
-    wrote = uuid4()
-    await sent(ledger, owner, wrote)
+    owner.execute("UPDATE voice_phone_numbers SET is_active = false")
     await tell(ledger, of_person(Kind.STOPPED, None, our_address="+15005550006"))
 
     assert standing(owner) == {(owns, "sms", PERSON, "stopped"), (wrote, "sms", PERSON, "stopped")}

@@ -390,14 +390,14 @@ async def test_a_mail_account_without_a_key_is_heard(
 async def test_a_voice_account_without_a_number_or_a_key_is_heard(
     ledger: Pool, owner: psycopg.Connection, secret_of: Command, key: str
 ) -> None:
-    tenant = connect(owner, "vapi")
-    await secret_of("vapi", tenant, "token")
+    tenant, token = connect(owner, "vapi"), "the-tenants-own-token"
+    await secret_of("vapi", tenant, token)
     owner.execute("UPDATE voice_phone_numbers SET is_active = false")
     owner.execute("UPDATE ai_settings_voice SET vapi_private_key = %s", (key,))
     doors = open_doors(ledger)
 
     assert await doors.vapi(tenant, {}, "another") == 401
-    assert await doors.vapi(tenant, {}, "token") == 204
+    assert await doors.vapi(tenant, {}, token) == 204
 
 
 @pytest.mark.parametrize("missing", ["VAPI_PHONE_NUMBER_ID", "VAPI_PRIVATE_KEY", "RESEND_API_KEY"])
