@@ -35,7 +35,7 @@ def test_nothing_leaves_after_a_stop_that_outlasts_the_lease(scene: Scene) -> No
     parent = scene.fleet.processes["worker"]
     under_way = leaked = 0
     for round_ in range(STOPS):
-        insert(scene.owner, "sms", PER_STOP, f"round {round_} ", first=1 + round_ * PER_STOP)
+        insert(scene.owner, "sms", PER_STOP, f"round {round_} ")
         child = _sending(scene)
         time.sleep(chance.uniform(0, 0.05))  # the moment is what is tried
         parent.send_signal(signal.SIGSTOP)
