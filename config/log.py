@@ -23,8 +23,13 @@ _BEFORE_AN_ADDRESS = "/'…"
 _PHONE = re.compile(r"(?:\+|%2B)\d{4,}(?=\d{3})")
 _LOGIN = re.compile(r"(://[^:/@\s]*:)(\S*)")
 
-# They log a line a request or a connection at INFO; what matters of that is in our own events.
-_CHATTY = ("aiohttp.access", "psycopg.pool", "dramatiq.broker", "dramatiq.asyncio")
+# They log a line a request or a connection; what matters of that is in our own events.
+_CHATTY = {
+    "aiohttp.access": logging.WARNING,
+    "dramatiq.broker": logging.WARNING,
+    "dramatiq.asyncio": logging.WARNING,
+    "psycopg.pool": logging.ERROR,  # while a server is away, it warns of every try
+}
 
 get = structlog.stdlib.get_logger
 
@@ -55,7 +60,6 @@ def configure(level: str, form: Literal["console", "json"] | None, **bound: str)
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -65,8 +69,8 @@ def configure(level: str, form: Literal["console", "json"] | None, **bound: str)
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in _CHATTY.items():
+        logging.getLogger(name).setLevel(least)
 
 
 def _binding(bound: dict[str, str]) -> Processor:

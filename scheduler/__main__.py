@@ -5,13 +5,14 @@ process with exit code 1, so that it is started again whole and never relays on 
 """
 
 import asyncio
+import os
 import signal
 import sys
 from typing import Protocol
 
 import click
 
-from config import failpoints, log, sentry, servers
+from config import failpoints, log, sentry, servers, tasks
 from config.broker import Broker
 from config.catalog import served_channels
 from config.database import AWAY, pool
@@ -101,14 +102,16 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
             ]
             await ending.wait()
             await asyncio.wait({relaying}, timeout=LAST_PASS_SECONDS)
-            for task in (relaying, *beside):
-                task.cancel()
+            await tasks.end((relaying, *beside))
     finally:
         await database.close()
         broker.close()
 
 
 def _end(ending: asyncio.Event, waker: Waker) -> None:
+    """End after the pass under way; told twice, end where it stands, which is safe at any instruction."""
+    if ending.is_set():
+        os._exit(1)
     ending.set()
     waker.wake()
 

@@ -15,6 +15,7 @@ from urllib.parse import urldefrag, urlsplit
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
+from config import tasks
 from simulator.draws import Draws
 from simulator.ends import End, end_of
 from simulator.faults import VENDORS
@@ -120,9 +121,7 @@ class Callbacks:
     async def close(self) -> None:
         """End what is under way."""
         self.forget()
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await tasks.end(self._workers)
         if self._session is not None:
             await self._session.close()
 

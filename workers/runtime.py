@@ -13,7 +13,7 @@ from uuid import uuid4
 from admission.accounts import Accounts
 from admission.breaker import Breaker
 from admission.unsubscribe import Links
-from config import log, version
+from config import log, tasks, version
 from config.channels import Channel
 from config.clock import boottime
 from config.database import AWAY, Pool, pool
@@ -85,9 +85,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop the loops, leave the list of workers, close connections."""
-        for loop in self.loops:
-            loop.cancel()
-        await asyncio.gather(*self.loops, return_exceptions=True)
+        await tasks.end(self.loops)
         try:
             await asyncio.wait_for(presence.leave(self.pool, self.presence.id), 2)
         except (*AWAY, TimeoutError):

@@ -57,6 +57,7 @@ def test_after_the_command_returned_the_vendor_accepts_nothing_more_of_the_campa
 def test_a_cancel_that_is_killed_shows_and_is_finished_by_the_next(scene: Scene) -> None:
     campaign = uuid4()
     scene.fault(vendor="twilio", kind="accept_then_hang", count=1, seconds=120)
+    scene.fleet.environment["FLEET_LEASE_SECONDS"] = "20"  # the cancel waits as long, and is killed before its end
     sending = insert_one(scene.owner, "sms", campaign_id=campaign)
     at_work(scene, "sms")
     until(lambda: scene.statuses() == {"sending": 1})

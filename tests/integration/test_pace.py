@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import uuid4
@@ -12,6 +12,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from config import tasks
 from config.database import Pool, pool
 from config.settings import Settings, load
 from outbox import presence
@@ -96,9 +97,7 @@ async def paced(ledger: Pool, settings: Settings, url: str, source: Counting) ->
         ending.set()
         waker.wake()
         await running
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        await tasks.end([listening])
 
 
 @pytest.fixture
