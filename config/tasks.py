@@ -1,8 +1,8 @@
 """Ending the tasks of an event loop, so that none outlives its process.
 
-Owns that a task which was told to end does. One `cancel` is not enough: an error that comes in the same moment takes the
-place of the cancellation (a connection that breaks, a `TaskGroup` whose member fails), and `asyncio.wait_for` before
-Python 3.12 forgets one that comes as its wait ends. A loop that handles the error then goes on for ever.
+Owns that a task which was told to end does. One `cancel` is not enough: an error that comes in the same moment takes
+the place of the cancellation (a connection that breaks, a `TaskGroup` whose member fails), and before Python 3.12
+`asyncio.wait_for` forgets one that comes as its wait ends. A loop that handles the error then goes on for ever.
 """
 
 import asyncio

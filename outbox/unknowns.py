@@ -107,18 +107,19 @@ and nothing else; called inside the resolving transaction, again where that is r
 
 
 async def claim(
-    pool: Pool, token: UUID, patience: Patience, *, lease_seconds: float, limit: int
-) -> list[tuple[str, Channel]]:
-    """Take the attempts that are due for a look; return (attempt id, channel). Called by the scheduler."""
+    pool: Pool, channel: Channel, token: UUID, patience: Patience, *, lease_seconds: float, limit: int
+) -> list[str]:
+    """Take the attempts of a channel that are due for a look; return their ids. Called by the scheduler."""
     rows = await run(
         pool,
         _SQL["claim"],
+        channel=channel.value,
         token=token,
         waits=patience.waits_seconds,
         lease_seconds=lease_seconds,
         limit=limit,
     )
-    return [(attempt_id, Channel(channel)) for attempt_id, channel in rows]
+    return [attempt_id for (attempt_id,) in rows]
 
 
 async def read(pool: Pool, ids: Sequence[str], token: UUID) -> dict[Recipient, list[UUID]]:

@@ -10,16 +10,14 @@ import redis
 
 from config import log
 from config.broker import Broker
+from config.catalog import BUNDLE_SIZE_LIMIT, served_channels
 from config.channels import Channel, look_up_actor_name
 from config.database import Pool
 from config.settings import Settings
 from outbox import unknowns
 from outbox.unknowns import Patience
+from scheduler.turns import turns
 
-LIMIT = 500
-"""Attempts in one pass."""
-BUNDLE_SIZE = 20
-"""Attempts in one bundle: each recipient of it costs at least one request."""
 LEASES = 2
 """How many ordinary leases a look may take. Nothing is sent under it: a look that comes twice finds the same."""
 RETRY_SECONDS = 2.0
@@ -28,7 +26,7 @@ _log = log.get(__name__)
 
 
 class LookUps:
-    """One pass takes what is due on every channel."""
+    """One pass hands over what is due on every channel, as far as its workers can take it."""
 
     def __init__(self, pool: Pool, broker: Broker, settings: Settings) -> None:
         self._pool = pool
@@ -43,22 +41,26 @@ class LookUps:
 
     async def run_once(self) -> int:
         """Claim and enqueue what is due; return how many attempts."""
-        token = uuid4()
-        due = await unknowns.claim(self._pool, token, self._patience, lease_seconds=self._lease_seconds, limit=LIMIT)
-        if not due:
+        try:
+            free = await turns(self._pool, self._broker, sorted(served_channels()))
+        except redis.RedisError:
             return 0
-        by_channel: dict[Channel, list[str]] = {}
-        for attempt_id, channel in due:
-            by_channel.setdefault(channel, []).append(attempt_id)
+        return sum([await self._hand_over(channel, bundles) for channel, bundles in free.items()])
+
+    async def _hand_over(self, channel: Channel, bundles: int) -> int:
+        token, limit = uuid4(), bundles * BUNDLE_SIZE_LIMIT
+        whose = (self._pool, channel, token, self._patience)
+        ids = await unknowns.claim(*whose, lease_seconds=self._lease_seconds, limit=limit)
+        if not ids:
+            return 0
         messages = [
-            (channel.value, look_up_actor_name(channel), (str(token), ids[start : start + BUNDLE_SIZE]))
-            for channel, ids in by_channel.items()
-            for start in range(0, len(ids), BUNDLE_SIZE)
+            (channel.value, look_up_actor_name(channel), (str(token), ids[start : start + BUNDLE_SIZE_LIMIT]))
+            for start in range(0, len(ids), BUNDLE_SIZE_LIMIT)
         ]
         try:
             await asyncio.to_thread(self._broker.enqueue_all, messages)
         except redis.RedisError as error:
-            _log.warning("look_ups_released", attempts=len(due), error=type(error).__name__)
-            ids = [UUID(attempt_id) for attempt_id, _ in due]
-            await unknowns.postpone(self._pool, ids, token, delay_seconds=RETRY_SECONDS)
-        return len(due)
+            _log.warning("look_ups_released", attempts=len(ids), error=type(error).__name__)
+            await unknowns.postpone(self._pool, [UUID(id_) for id_ in ids], token, delay_seconds=RETRY_SECONDS)
+            return 0
+        return len(ids)

@@ -13,20 +13,16 @@ from config.catalog import BUNDLE_SIZE_LIMIT, polled_channels
 from config.channels import Channel, poll_actor_name
 from config.database import Pool
 from config.settings import Settings
-from outbox import polls, presence
+from outbox import polls
+from scheduler.turns import turns
 
-WINDOW = 400
-"""Bundles of a queue, whatever they are for, beyond which no look is added: its workers do not keep up."""
 RETRY_SECONDS = 2.0
 
 _log = log.get(__name__)
 
 
 class Poller:
-    """One pass gives each worker that serves a channel one bundle, which is what it asks in about a second.
-
-    Looks wait behind what is sent, and never take more of a worker than that; without one they wait in the ledger.
-    """
+    """One pass gives each worker that serves a channel one bundle; without one, looks wait in the ledger."""
 
     def __init__(self, pool: Pool, broker: Broker, settings: Settings) -> None:
         self._pool = pool
@@ -41,15 +37,10 @@ class Poller:
     async def run_once(self) -> int:
         """Claim and enqueue what is due; return how many messages."""
         try:
-            waiting = await asyncio.to_thread(self._broker.lengths, [channel.value for channel in self._patience])
+            free = await turns(self._pool, self._broker, self._patience)
         except redis.RedisError:
             return 0
-        serving = await presence.serving(self._pool)
-        total = 0
-        for channel in self._patience:
-            bundles = min(serving.get(channel.value, 0), WINDOW - waiting[channel.value])
-            total += await self._hand_over(channel, bundles) if bundles > 0 else 0
-        return total
+        return sum([await self._hand_over(channel, bundles) for channel, bundles in free.items()])
 
     async def _hand_over(self, channel: Channel, bundles: int) -> int:
         limit = bundles * BUNDLE_SIZE_LIMIT

@@ -19,6 +19,7 @@ from config import embedded
 from config.database import Pool, pool
 from config.settings import Settings, load
 from outbox.migrate.runner import migrate
+from tests import in_memory
 from tests.integration import other_servers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,15 +45,15 @@ def clean_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     database_url, redis_url = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
     if database_url and redis_url:
         yield Servers(database_url, redis_url)
         return
-    home = tmp_path_factory.mktemp("home")
-    with embedded.running(home, durable=False) as running:
-        yield Servers(database_url or running.database_url, redis_url or running.redis_url)
-    embedded.erase(home)
+    with in_memory.folder() as folder:
+        with embedded.running(folder / "home", durable=False) as running:
+            yield Servers(database_url or running.database_url, redis_url or running.redis_url)
+        embedded.erase(folder / "home")
 
 
 @pytest.fixture(scope="session")

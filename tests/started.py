@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 from config.channels import Channel
 from config.database import Pool
-from outbox import claims, starts
+from outbox import claims, presence, starts
+from outbox.presence import Presence
 from outbox.settlements import Settlement
 from outbox.starts import Batch, Candidate
 from outbox.states import Status
@@ -75,3 +76,8 @@ async def start(
         default_provider=provider,
     )
     return Started(send_key, lease, sorted(numbers))
+
+
+async def serve(pool: Pool, *queues: str) -> None:
+    """Let one more process serve these queues."""
+    await presence.announce(pool, Presence(uuid4(), "host", 1, list(queues), 4, "0"), 0)

@@ -4,9 +4,12 @@ Owns the conversation with the vendor's record, page by page. Refuses to decide 
 one recipient at a time, with what it knows in that moment (`outbox.unknowns`).
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 import orjson
@@ -25,6 +28,12 @@ from workers.runtime import Runtime
 
 PAGES_LIMIT = 400
 """More pages than a vendor lists of ten minutes; beyond them the record counts as unreadable."""
+AT_ONCE = 10
+"""Recipients asked about at once in one process."""
+BUNDLE_SECONDS = 5.0
+"""How long a bundle may hold its thread; who was not asked about by then is put off."""
+BUSY_SECONDS = 1.0
+"""How long what this process has no time for is put off: about what a bundle takes."""
 POSTPONED_SECONDS = 5.0
 HALTED_SECONDS = 60.0
 
@@ -41,24 +50,38 @@ async def look_up(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence
     A look may take seconds, and a thread that waits for it sends nothing.
     """
     if runtime.looking.locked():
-        await unknowns.postpone(runtime.pool, [UUID(id_) for id_ in ids], token, delay_seconds=POSTPONED_SECONDS)
+        await unknowns.postpone(runtime.pool, [UUID(id_) for id_ in ids], token, delay_seconds=BUSY_SECONDS)
         return
     async with runtime.looking:
         await _look_up(runtime, token, ids)
 
 
 async def _look_up(runtime: Runtime, token: UUID, ids: Sequence[str]) -> None:
-    record = _VendorsRecord(runtime)
-    for recipient, due in (await unknowns.read(runtime.pool, ids, token)).items():
-        try:
-            await _look(runtime, record, recipient, frozenset(due), token)
-        except _OtherCredentials as why:
-            whose = (runtime.pool, due, token, runtime.patience)
-            await unknowns.leave(*whose, code=why.code, reason=why.reason, delay_seconds=HALTED_SECONDS)
-        except SendError as why:
-            _log.warning("look_postponed", provider=recipient.provider, attempts=len(due), code=why.code)
-            delay = HALTED_SECONDS if isinstance(why, Halted) else POSTPONED_SECONDS
-            await unknowns.postpone(runtime.pool, due, token, delay_seconds=delay)
+    waiting = deque((await unknowns.read(runtime.pool, ids, token)).items())
+    record, until = _VendorsRecord(runtime), monotonic() + BUNDLE_SECONDS
+
+    async def run() -> None:
+        while waiting and monotonic() < until:
+            await _try(runtime, record, *waiting.popleft(), token)
+
+    await asyncio.gather(*(run() for _ in range(AT_ONCE)))
+    if left := [id_ for _, due in waiting for id_ in due]:
+        await unknowns.postpone(runtime.pool, left, token, delay_seconds=BUSY_SECONDS)
+
+
+async def _try(
+    runtime: Runtime, record: "_VendorsRecord", recipient: Recipient, due: Sequence[UUID], token: UUID
+) -> None:
+    """Look, and put off what cannot be looked up now."""
+    try:
+        await _look(runtime, record, recipient, frozenset(due), token)
+    except _OtherCredentials as why:
+        whose = (runtime.pool, due, token, runtime.patience)
+        await unknowns.leave(*whose, code=why.code, reason=why.reason, delay_seconds=HALTED_SECONDS)
+    except SendError as why:
+        _log.warning("look_postponed", provider=recipient.provider, attempts=len(due), code=why.code)
+        delay = HALTED_SECONDS if isinstance(why, Halted) else POSTPONED_SECONDS
+        await unknowns.postpone(runtime.pool, due, token, delay_seconds=delay)
 
 
 async def _look(
@@ -109,6 +132,8 @@ class _VendorsRecord:
     runtime: Runtime
     answers: dict[tuple[str, str], Response] = field(default_factory=dict, repr=False)
     """By account and address of the request."""
+    asking: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict, repr=False)
+    """Held while that is asked: who wants the same waits for the answer."""
 
     async def of(self, recipient: Recipient, account: Account, asked: Sequence[Unknown]) -> list[Record]:
         """Return every record of the recipient from around the attempts, each vendor id once. Raises SendError."""
@@ -129,13 +154,17 @@ class _VendorsRecord:
 
     async def _answer(self, account: Account, request: Request) -> Response:
         key = (account.fingerprint, request.url)
-        if key not in self.answers:
-            await self.runtime.budget.take(1)
-            try:
-                self.answers[key] = await self.runtime.client.send(request)
-            finally:
-                self.runtime.budget.give_back(1)
+        async with self.asking.setdefault(key, asyncio.Lock()):
+            if key not in self.answers:
+                self.answers[key] = await self._sent(request)
         return self.answers[key]
+
+    async def _sent(self, request: Request) -> Response:
+        await self.runtime.budget.take(1)
+        try:
+            return await self.runtime.client.send(request)
+        finally:
+            self.runtime.budget.give_back(1)
 
 
 def _minute(moment: datetime) -> datetime:

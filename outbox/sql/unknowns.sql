@@ -6,6 +6,7 @@ WITH due AS MATERIALIZED (
     SELECT u.attempt_id
     FROM fleet.unknowns u
     WHERE u.waits_for = 'look'
+      AND u.channel = %(channel)s
       AND (u.lease_expires_at IS NULL OR u.lease_expires_at < fleet.now())
       AND greatest(u.not_before, u.ended_at + make_interval(secs => (%(waits)s::float8[])[u.looks + 1])) <= fleet.now()
     ORDER BY u.ended_at
@@ -15,7 +16,7 @@ WITH due AS MATERIALIZED (
 UPDATE fleet.unknowns u
 SET lease_token = %(token)s, lease_expires_at = fleet.now() + make_interval(secs => %(lease_seconds)s)
 WHERE u.attempt_id = ANY (ARRAY(SELECT due.attempt_id FROM due))
-RETURNING u.attempt_id::text, u.channel
+RETURNING u.attempt_id::text
 
 -- name: read
 -- Those of a bundle that are still its relay's claim. No row: the claim ran out, or proof came meanwhile.

@@ -7,7 +7,6 @@ nothing, and dies with the process that started it.
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from psycopg import sql
 from config import embedded
 from config.embedded.account import Account, choose
 from config.process import signal_when_parent_dies
+from tests import in_memory
 
 EMBEDDED = "embedded"
 VERSIONS = (EMBEDDED, "15", "17") if "POSTGRES_17_BIN" in os.environ else (EMBEDDED, "15")
@@ -47,8 +47,7 @@ def binaries(version: str) -> Path:
 @contextmanager
 def running(version: str) -> Iterator[str]:
     """Give the superuser URL of a server of this version and of nobody else's, for the length of the block."""
-    with tempfile.TemporaryDirectory(prefix=f"postgres-{version}-") as name:
-        folder = Path(name)
+    with in_memory.folder() as folder:
         if version == EMBEDDED:
             with embedded.running(folder, durable=False, valkey=False) as servers:
                 yield servers.database_url

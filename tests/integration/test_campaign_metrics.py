@@ -205,11 +205,12 @@ async def test_an_event_that_came_before_its_settlement_counts_once_it_is_applie
 
 async def test_applying_every_event_a_second_time_changes_no_figure(ledger: Pool, owner: psycopg.Connection) -> None:
     campaign_id = campaign(owner)
-    ids = [put_in(owner, campaign_id) for _ in range(8)]
+    for _ in range(8):
+        put_in(owner, campaign_id)
     started = await begun(ledger)
     await end(ledger, started, Status.SENT, Status.UNKNOWN, Status.SENT)
     kinds = [Kind.DELIVERED, Kind.OPENED, Kind.CLICKED, Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.STOPPED, Kind.FAILED]
-    await tell(ledger, *(report(started, id_, kind) for id_, kind in zip(ids, itertools.cycle(kinds), strict=False)))
+    await tell(ledger, *(report(started, id_, kind) for id_, kind in zip(started.ids, itertools.cycle(kinds), strict=False)))
     await count(ledger, owner)
     before = figures(owner, campaign_id)
 

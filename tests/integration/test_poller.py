@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -15,16 +15,15 @@ from config.channels import Channel
 from config.database import Pool
 from config.settings import Settings, load
 from console.metrics import exposition
-from outbox import decisions, polls, presence
+from outbox import decisions, polls
 from outbox.overview import overview
-from outbox.presence import Presence
 from outbox.states import Status
-from scheduler import poller
+from scheduler import turns
 from scheduler.poller import Poller
 from tests.factories import column_of, insert, status_of, travel
 from tests.integration.test_events import put, report, sending, settled, tell, tried
 from tests.integration.test_relay import bundles
-from tests.started import Started
+from tests.started import Started, serve
 
 SMS = Channel.SMS
 
@@ -34,11 +33,6 @@ def broker(redis_url: str) -> Any:
     opened = Broker(redis_url)
     yield opened
     opened.close()
-
-
-async def serve(ledger: Pool, *queues: str) -> None:
-    """Let one more process serve these queues."""
-    await presence.announce(ledger, Presence(uuid4(), "host", 1, list(queues), 4, "0"), 0)
 
 
 async def sent(ledger: Pool, owner: psycopg.Connection, count: int) -> Started:
@@ -79,7 +73,7 @@ async def test_each_worker_gets_one_bundle_and_none_is_made_for_nobody(
 
     await serve(ledger, "sms", "email")
     with monkeypatch.context() as full:
-        full.setattr(poller, "WINDOW", 0)
+        full.setattr(turns, "WINDOW", 0)
         assert await loop.run_once() == 0
     assert await loop.run_once() == BUNDLE_SIZE_LIMIT
     assert str(started.ids[0]) in bundles(broker, "sms")[0]["args"][0], "the longest due goes first"

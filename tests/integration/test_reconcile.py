@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from config.catalog import served_channels
 from config.channels import Channel
 from outbox import batches, unknowns
 from tests.factories import attempts_of, column_of, insert, status_of, travel
@@ -30,11 +31,12 @@ def one(owner: psycopg.Connection, provider: str, channel: Channel, **columns: o
 
 async def look(worker: Runtime) -> int:
     """Look up what is due, as the scheduler asks for it; returns how many attempts were."""
-    token = uuid4()
-    due = await unknowns.claim(worker.pool, token, worker.patience, lease_seconds=60, limit=100)
-    for channel in {channel for _, channel in due}:
-        await look_up(worker, channel, token, [id_ for id_, its in due if its is channel])
-    return len(due)
+    token, total = uuid4(), 0
+    for channel in sorted(served_channels()):
+        due = await unknowns.claim(worker.pool, channel, token, worker.patience, lease_seconds=60, limit=100)
+        await look_up(worker, channel, token, due)
+        total += len(due)
+    return total
 
 
 @pytest.mark.parametrize(("provider", "channel"), EVERYONE)

@@ -41,8 +41,8 @@ def settlement(started: Started, id_: UUID, status: Status, **columns: object) -
 async def due(ledger: Pool) -> dict[Recipient, list[UUID]]:
     """Claim what is due for a look, as scheduler and worker do."""
     token = uuid4()
-    ids = await unknowns.claim(ledger, token, PATIENCE, lease_seconds=60, limit=10)
-    return await unknowns.read(ledger, [id_ for id_, _ in ids], token)
+    ids = await unknowns.claim(ledger, Channel.SMS, token, PATIENCE, lease_seconds=60, limit=10)
+    return await unknowns.read(ledger, ids, token)
 
 
 async def look(
@@ -349,7 +349,7 @@ async def test_claims_and_findings_are_the_claimants_only(ledger: Pool, owner: p
     _, attempt = await unknown(ledger, owner)
     travel(owner, 61)
     token = uuid4()
-    await unknowns.claim(ledger, token, PATIENCE, lease_seconds=60, limit=10)
+    await unknowns.claim(ledger, Channel.SMS, token, PATIENCE, lease_seconds=60, limit=10)
     assert await unknowns.read(ledger, [str(attempt)], uuid4()) == {}
     await unknowns.postpone(ledger, [attempt], uuid4(), delay_seconds=0)
     assert await due(ledger) == {}
