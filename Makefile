@@ -24,7 +24,7 @@ demo: setup ## send a real load through everything, embedded, and print the acco
 	@$(BIN)/fleet demo $(ARGS)
 
 test: setup ## all tests, long ones in their short form
-	@began=$$(date +%s); PYTHONPATH=. $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS); code=$$?; \
+	@began=$$(date +%s); PYTHONPATH=. $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS); code=$$?; \
 	echo "make test: $$(( $$(date +%s) - began )) s wall clock"; exit $$code
 
 test-full: setup ## all tests, long ones whole (100 kills, a million rows): many minutes

@@ -210,7 +210,8 @@ async def test_applying_every_event_a_second_time_changes_no_figure(ledger: Pool
     started = await begun(ledger)
     await end(ledger, started, Status.SENT, Status.UNKNOWN, Status.SENT)
     kinds = [Kind.DELIVERED, Kind.OPENED, Kind.CLICKED, Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.STOPPED, Kind.FAILED]
-    await tell(ledger, *(report(started, id_, kind) for id_, kind in zip(started.ids, itertools.cycle(kinds), strict=False)))
+    told = zip(started.ids, itertools.cycle(kinds), strict=False)
+    await tell(ledger, *(report(started, id_, kind) for id_, kind in told))
     await count(ledger, owner)
     before = figures(owner, campaign_id)
 
