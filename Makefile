@@ -23,6 +23,7 @@ setup: .venv/.made ## make the environment in .venv, with the command .venv/bin/
 demo: setup ## send a real load through everything, embedded, and print the account (ARGS=--keep stays up)
 	@$(BIN)/fleet demo $(ARGS)
 
+# Files go to the two processes in the order of their folders, acceptance first: the longest would end alone otherwise.
 test: setup ## all tests, long ones in their short form
 	@began=$$(date +%s); PYTHONPATH=. $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS); code=$$?; \
 	echo "make test: $$(( $$(date +%s) - began )) s wall clock"; exit $$code

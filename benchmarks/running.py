@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,9 +53,10 @@ class Fleet:
                 process.wait()
 
     def kill(self) -> None:
-        """End every process where it stands, children included: they die with their parents."""
+        """End every process where it stands, with its children: each was started with a group of its own."""
         for process in self.processes.values():
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         for process in self.processes.values():
             process.wait()
 

@@ -23,12 +23,12 @@ _BEFORE_AN_ADDRESS = "/'…"
 _PHONE = re.compile(r"(?:\+|%2B)\d{4,}(?=\d{3})")
 _LOGIN = re.compile(r"(://[^:/@\s]*:)(\S*)")
 
-# They log a line a request or a connection; what matters of that is in our own events.
+# What they log at these levels and below, of each request, try or connection, is in our own events where it matters.
 _CHATTY = {
     "aiohttp.access": logging.WARNING,
     "dramatiq.broker": logging.WARNING,
     "dramatiq.asyncio": logging.WARNING,
-    "psycopg.pool": logging.ERROR,  # while a server is away, it warns of every try
+    "psycopg.pool": logging.ERROR,  # while a server is away it warns of every try: `scheduler.absence` says so once
 }
 
 get = structlog.stdlib.get_logger

@@ -176,14 +176,14 @@ async def resolve(
     max_attempts: int,
     resend_after_absent: bool,
 ) -> int | None:
-    """Write what a look has found, one recipient at a time; return how many messages found their end.
+    """Write what a look has found, one look at a vendor at a time; return how many messages found their end.
 
     unknown → sent, scheduled or failed. None: something is under way to the recipient, and nothing was decided.
     """
 
     async def once(connection: Connection) -> int | None:
         async with connection.transaction():
-            await connection.execute(_SQL["lock_recipient"], _parameters(recipient))
+            await connection.execute(_SQL["lock_record"], {"provider": recipient.provider})
             unknown = await _members(connection, recipient)
             if not unknown:
                 return None

@@ -8,7 +8,8 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
 
 import click
 
@@ -34,6 +35,8 @@ from scheduler.waker import Waker
 POOL_SIZE = 4
 LAST_PASS_SECONDS = 2.0
 """How long the pass under way may go on after SIGTERM; what it had claimed is rescued otherwise."""
+
+Loop = Coroutine[Any, Any, None]
 
 _log = log.get(__name__)
 
@@ -94,15 +97,7 @@ async def _run(settings: Settings, addresses: Addresses) -> None:
         CampaignMetrics(database),
     )
     try:
-        async with asyncio.TaskGroup() as loops:
-            relaying = loops.create_task(Pace(database, relays, waker, ending).run())
-            beside = [
-                loops.create_task(waker.run()),
-                *(loops.create_task(_again(loop)) for loop in periodic),
-            ]
-            await ending.wait()
-            await asyncio.wait({relaying}, timeout=LAST_PASS_SECONDS)
-            await tasks.end((relaying, *beside))
+        await _together(Pace(database, relays, waker, ending).run(), [waker.run(), *map(_again, periodic)], ending)
     finally:
         await database.close()
         broker.close()
@@ -114,6 +109,24 @@ def _end(ending: asyncio.Event, waker: Waker) -> None:
         os._exit(1)
     ending.set()
     waker.wake()
+
+
+async def _together(relaying: Loop, beside: Sequence[Loop], ending: asyncio.Event) -> None:
+    """Run all loops until told to end, or until one dies. Raises ExceptionGroup: what they died of."""
+    loops = [asyncio.create_task(loop) for loop in (relaying, *beside)]
+    for one in loops:
+        one.add_done_callback(lambda ended: ending.set() if _error(ended) else None)
+    await ending.wait()
+    await asyncio.wait(loops[:1], timeout=LAST_PASS_SECONDS)
+    await tasks.end(loops)
+    if errors := [error for one in loops if (error := _error(one))]:
+        raise ExceptionGroup("loops died", errors)
+
+
+def _error(loop: "asyncio.Task[None]") -> Exception | None:
+    """Return what a task that is done died of, if it did."""
+    error = None if loop.cancelled() else loop.exception()
+    return error if isinstance(error, Exception) else None
 
 
 async def _again(loop: Periodic) -> None:

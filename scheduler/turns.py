@@ -1,7 +1,7 @@
 """Turns: how many bundles of questions to vendors the workers of a channel can take now.
 
-Owns that bound: one bundle a worker process and pass, which is what it asks in about a second. So questions wait in the
-ledger and not in Redis, behind what is sent, and never take more of a worker than one thread each.
+Owns that bound: one bundle a worker process, channel and pass. What a process has no time for it puts off, so questions
+wait in the ledger and not in Redis, and of each kind and channel they never take more of a worker than one thread.
 """
 
 import asyncio
@@ -11,9 +11,11 @@ from config.broker import Broker
 from config.channels import Channel
 from config.database import Pool
 from outbox import presence
+from scheduler.window import LARGEST
 
-WINDOW = 400
-"""Bundles of a queue, whatever they are for, beyond which no question is added: its workers do not keep up."""
+WINDOW = 2 * LARGEST
+"""Bundles of a queue, whatever they are for, beyond which no question is added: its workers do not keep up. More than
+the relay lets wait, so that a busy channel does not keep its questions waiting for ever."""
 
 
 async def turns(pool: Pool, broker: Broker, channels: Collection[Channel]) -> dict[Channel, int]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import psycopg
 
-from config import log
+from config import log, tasks
 from config.database import AWAY, Connection, Pool
 from config.settings import Settings
 from scheduler.absence import Absence
@@ -60,22 +60,30 @@ class Waker:
             try:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
                     await self._listen(connection)
-            except* AWAY as errors:
-                self._absence.noticed(errors.exceptions[0])
+            except AWAY as error:
+                self._absence.noticed(error)
             finally:
                 self.proved = False
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self, connection: Connection) -> None:
+        """Hear until the connection breaks, and prove it meanwhile; the first that ends ends both."""
         await connection.execute(f"LISTEN {CHANNEL}".encode())
-        async with asyncio.TaskGroup() as together:
-            together.create_task(self._prove())
-            self._absence.over()
-            async for notification in connection.notifies():
-                if notification.payload == self._proof:
-                    self._answered.set()
-                else:
-                    self.wake()
+        self._absence.over()
+        both = asyncio.create_task(self._hear(connection)), asyncio.create_task(self._prove())
+        try:
+            ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            await tasks.end(both)
+
+    async def _hear(self, connection: Connection) -> None:
+        async for notification in connection.notifies():
+            if notification.payload == self._proof:
+                self._answered.set()
+            else:
+                self.wake()
 
     async def _prove(self) -> None:
         while True:

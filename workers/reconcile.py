@@ -1,37 +1,36 @@
 """Reconciling: the vendor is asked what became of attempts whose outcome nobody knows.
 
-Owns the conversation with the vendor's record, page by page. Refuses to decide what the record means: the ledger does,
-one recipient at a time, with what it knows in that moment (`outbox.unknowns`).
+Owns a bundle of look-ups: several recipients are asked about at once, and what is found is written one by one. Refuses
+to decide what the record means: the ledger does, with what it knows in that moment (`outbox.unknowns`).
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
 import orjson
 
+from admission.evidence import pause_seconds
 from config import log
 from config.channels import Channel
+from config.database import AWAY
 from config.failpoints import passing
 from outbox import unknowns
-from outbox.retry import Policy
+from outbox.retry import LONGEST_SECONDS, Policy
 from outbox.unknowns import Finding, Recipient, Unknown, Verdict
-from providers.base import Account, Halted, Message, Provider, Rejected, Request, Response, SendError
-from providers.base import Unknown as UnknownOutcome
-from providers.lookup import Question, Record
-from workers.matching import SKEW, Sought, match
+from providers.base import Account, Halted, Later, Message, Provider, Rejected, SendError
+from providers.lookup import Record
+from workers.matching import Sought, match
+from workers.record import VendorsRecord
 from workers.runtime import Runtime
 
-PAGES_LIMIT = 400
-"""More pages than a vendor lists of ten minutes; beyond them the record counts as unreadable."""
 AT_ONCE = 10
-"""Recipients asked about at once in one process."""
+"""Recipients asked about at once, for one channel in one process."""
 BUNDLE_SECONDS = 5.0
-"""How long a bundle may hold its thread; who was not asked about by then is put off."""
+"""After so long a bundle begins with no further recipient, and puts off who is left: it holds a thread."""
 BUSY_SECONDS = 1.0
 """How long what this process has no time for is put off: about what a bundle takes."""
 POSTPONED_SECONDS = 5.0
@@ -45,130 +44,134 @@ class _OtherCredentials(Halted):
 
 
 async def look_up(runtime: Runtime, channel: Channel, token: UUID, ids: Sequence[str]) -> None:
-    """Look the attempts of one bundle up that are still its claim, one bundle at a time in a process.
+    """Look the attempts of one bundle up that are still its claim, one bundle of a channel at a time in a process.
 
     A look may take seconds, and a thread that waits for it sends nothing.
     """
-    if runtime.looking.locked():
+    if channel in runtime.looking:
         await unknowns.postpone(runtime.pool, [UUID(id_) for id_ in ids], token, delay_seconds=BUSY_SECONDS)
         return
-    async with runtime.looking:
+    runtime.looking.add(channel)
+    try:
         await _look_up(runtime, token, ids)
+    finally:
+        runtime.looking.discard(channel)
 
 
 async def _look_up(runtime: Runtime, token: UUID, ids: Sequence[str]) -> None:
-    waiting = deque((await unknowns.read(runtime.pool, ids, token)).items())
-    record, until = _VendorsRecord(runtime), monotonic() + BUNDLE_SECONDS
-
-    async def run() -> None:
-        while waiting and monotonic() < until:
-            await _try(runtime, record, *waiting.popleft(), token)
-
-    await asyncio.gather(*(run() for _ in range(AT_ONCE)))
-    if left := [id_ for _, due in waiting for id_ in due]:
+    """Look at one recipient after another, several at a time. Raises what keeps the ledger from being asked."""
+    due = await unknowns.read(runtime.pool, ids, token)
+    looking = _Looking(runtime, token, deque(due.items()), VendorsRecord(runtime))
+    ended = await asyncio.gather(*(looking.run() for _ in range(AT_ONCE)), return_exceptions=True)
+    if errors := [error for error in ended if error]:
+        raise errors[0]
+    if left := [id_ for _, ids_ in looking.waiting for id_ in ids_]:
         await unknowns.postpone(runtime.pool, left, token, delay_seconds=BUSY_SECONDS)
 
 
-async def _try(
-    runtime: Runtime, record: "_VendorsRecord", recipient: Recipient, due: Sequence[UUID], token: UUID
-) -> None:
-    """Look, and put off what cannot be looked up now."""
-    try:
-        await _look(runtime, record, recipient, frozenset(due), token)
-    except _OtherCredentials as why:
-        whose = (runtime.pool, due, token, runtime.patience)
-        await unknowns.leave(*whose, code=why.code, reason=why.reason, delay_seconds=HALTED_SECONDS)
-    except SendError as why:
-        _log.warning("look_postponed", provider=recipient.provider, attempts=len(due), code=why.code)
-        delay = HALTED_SECONDS if isinstance(why, Halted) else POSTPONED_SECONDS
-        await unknowns.postpone(runtime.pool, due, token, delay_seconds=delay)
+@dataclass(slots=True)
+class _Looking:
+    """One bundle at work. Several `run` at once."""
 
+    runtime: Runtime
+    token: UUID
+    waiting: deque[tuple[Recipient, list[UUID]]]
+    record: VendorsRecord
+    until: float = field(default_factory=lambda: monotonic() + BUNDLE_SECONDS)
+    ledger: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held in a transaction: all at once would take every connection of the process from its settlements."""
+    closed: dict[str, SendError] = field(default_factory=dict)
+    """By fingerprint: accounts that their vendor refuses or slows down, left alone for the rest of the bundle."""
 
-async def _look(
-    runtime: Runtime, record: "_VendorsRecord", recipient: Recipient, due: frozenset[UUID], token: UUID
-) -> None:
-    """Ask about one recipient and write what was found. Raises SendError where the vendor cannot be asked now."""
-    account = await _same_account(runtime, recipient)
-    asked = await unknowns.members(runtime.pool, recipient)
-    records: list[Record] = []
-    resolved = None
-    if asked:
-        records = await record.of(recipient, account, asked)
-        passing("in_reconciler")
-        judge = _Judge(runtime.providers[recipient.provider], account, due & {one.attempt_id for one in asked}, records)
-        resolved = await unknowns.resolve(
-            runtime.pool,
+    async def run(self) -> None:
+        """Look at one recipient after another, until none waits or the time is over."""
+        while self.waiting and monotonic() < self.until:
+            recipient, due = self.waiting.popleft()
+            try:
+                await self._try(recipient, due)
+            except AWAY:
+                raise
+            except Exception:  # noqa: BLE001 - one record that breaks our reading must not cost the others their look
+                _log.exception("look_crashed", provider=recipient.provider, attempts=len(due))
+
+    async def _try(self, recipient: Recipient, due: Sequence[UUID]) -> None:
+        """Look, and put off what cannot be looked up now."""
+        try:
+            await self._look(recipient, frozenset(due))
+        except _OtherCredentials as why:
+            whose = (self.runtime.pool, due, self.token, self.runtime.patience)
+            await unknowns.leave(*whose, code=why.code, reason=why.reason, delay_seconds=HALTED_SECONDS)
+        except SendError as why:
+            _log.warning("look_postponed", provider=recipient.provider, attempts=len(due), code=why.code)
+            await unknowns.postpone(self.runtime.pool, due, self.token, delay_seconds=_delay_seconds(why))
+
+    async def _look(self, recipient: Recipient, due: frozenset[UUID]) -> None:
+        """Ask about one recipient and write what was found. Raises SendError where the vendor cannot be asked now."""
+        account = await self._account(recipient)
+        async with self.ledger:
+            asked = await unknowns.members(self.runtime.pool, recipient)
+        resolved = None
+        if asked:
+            records = await self._ask(recipient, account, asked)
+            passing("in_reconciler")
+            looked = due & {one.attempt_id for one in asked}
+            judge = _Judge(self.runtime.providers[recipient.provider], account, looked, records)
+            async with self.ledger:
+                resolved = await self._resolve(recipient, records, judge)
+        if resolved is None:
+            await unknowns.postpone(self.runtime.pool, list(due), self.token, delay_seconds=POSTPONED_SECONDS)
+        else:
+            _log.info("looked_up", provider=recipient.provider, attempts=len(asked), resolved=resolved)
+
+    async def _account(self, recipient: Recipient) -> Account:
+        """Return the account under which the attempts were made. Raises SendError where it cannot be asked now.
+
+        Another's record would show no trace of them.
+        """
+        tenant = recipient.account_tenant_id
+        account = (await self.runtime.accounts.resolve(recipient.provider, {tenant}))[tenant]
+        if isinstance(account, Halted):
+            raise account
+        if account.fingerprint != recipient.account:
+            raise _OtherCredentials("other_credentials", "the account's credentials have changed since the attempt")
+        verdict = (await self.runtime.breaker.ask([account]))[account.fingerprint]
+        if verdict.probe:
+            self.runtime.breaker.give_up(account)  # a send finds out whether the vendor works
+        # That the vendor did not work is no reason not to ask: what a look finds may be all that is left to do.
+        if verdict.why and verdict.word == "blocked":
+            raise verdict.why
+        return account
+
+    async def _ask(self, recipient: Recipient, account: Account, asked: Sequence[Unknown]) -> list[Record]:
+        """Read the vendor's record. Raises SendError, and then heeds it for the whole account."""
+        if why := self.closed.get(account.fingerprint):
+            raise why
+        try:
+            return await self.record.of(recipient, account, asked)
+        except (Halted, Later) as why:
+            self.closed[account.fingerprint] = why
+            if pause_seconds(why):
+                self.runtime.breaker.note(account, why)
+            raise
+
+    async def _resolve(self, recipient: Recipient, records: Sequence[Record], judge: "_Judge") -> int | None:
+        return await unknowns.resolve(
+            self.runtime.pool,
             recipient,
             [record.provider_message_id for record in records],
             judge,
-            runtime.patience,
-            max_attempts=Policy.of(recipient.channel, runtime.settings).max_attempts,
-            resend_after_absent=recipient.channel in runtime.settings.resend_after_absent,
+            self.runtime.patience,
+            max_attempts=Policy.of(recipient.channel, self.runtime.settings).max_attempts,
+            resend_after_absent=recipient.channel in self.runtime.settings.resend_after_absent,
         )
-    if resolved is None:
-        await unknowns.postpone(runtime.pool, list(due), token, delay_seconds=POSTPONED_SECONDS)
-    else:
-        _log.info("looked_up", provider=recipient.provider, attempts=len(asked), resolved=resolved)
 
 
-async def _same_account(runtime: Runtime, recipient: Recipient) -> Account:
-    """Return the account under which the attempts were made. Raises Halted: another's record would show no trace."""
-    tenant = recipient.account_tenant_id
-    account = (await runtime.accounts.resolve(recipient.provider, {tenant}))[tenant]
-    if isinstance(account, Halted):
-        raise account
-    if account.fingerprint != recipient.account:
-        raise _OtherCredentials("other_credentials", "the account's credentials have changed since the attempt")
-    return account
-
-
-@dataclass(frozen=True, slots=True)
-class _VendorsRecord:
-    """What vendors list, for the length of one bundle: a list of a whole account (Vapi's) is read once for all of it.
-
-    That an answer is some seconds old does no harm: what was due had ended long before the bundle was claimed.
-    """
-
-    runtime: Runtime
-    answers: dict[tuple[str, str], Response] = field(default_factory=dict, repr=False)
-    """By account and address of the request."""
-    asking: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict, repr=False)
-    """Held while that is asked: who wants the same waits for the answer."""
-
-    async def of(self, recipient: Recipient, account: Account, asked: Sequence[Unknown]) -> list[Record]:
-        """Return every record of the recipient from around the attempts, each vendor id once. Raises SendError."""
-        provider = self.runtime.providers[recipient.provider]
-        since, until = min(one.started_at for one in asked) - SKEW, max(one.ended_at for one in asked) + SKEW
-        # Whole minutes, so that attempts of the same time ask the same.
-        whole = Question(recipient.channel, recipient.address, _minute(since), _minute(until) + timedelta(minutes=1))
-        records: dict[str, Record] = {}
-        next_page: str | None = None
-        for _ in range(PAGES_LIMIT):
-            response = await self._answer(account, provider.lookup_request(whole, account, next_page))
-            page = provider.lookup_page(whole, response)
-            records |= {record.provider_message_id: record for record in page.records}
-            next_page = page.next_page
-            if next_page is None:
-                return list(records.values())
-        raise UnknownOutcome("endless_record", f"the record has more than {PAGES_LIMIT} pages")
-
-    async def _answer(self, account: Account, request: Request) -> Response:
-        key = (account.fingerprint, request.url)
-        async with self.asking.setdefault(key, asyncio.Lock()):
-            if key not in self.answers:
-                self.answers[key] = await self._sent(request)
-        return self.answers[key]
-
-    async def _sent(self, request: Request) -> Response:
-        await self.runtime.budget.take(1)
-        try:
-            return await self.runtime.client.send(request)
-        finally:
-            self.runtime.budget.give_back(1)
-
-
-def _minute(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)
+def _delay_seconds(why: SendError) -> float:
+    """Return for how long a look is put off that the vendor, or the account, does not allow now."""
+    if isinstance(why, Halted):
+        return HALTED_SECONDS
+    asked = why.after_seconds if isinstance(why, Later) else None
+    return min(max(POSTPONED_SECONDS, asked or 0.0), LONGEST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,8 @@ class Runtime:
     allowed: Allowed
     links: Links
     gate: Gate
-    looking: asyncio.Lock
-    """Held while vendors are asked about attempts of which nobody knows the outcome."""
+    looking: set[Channel]
+    """Channels of which vendors are being asked about attempts of which nobody knows the outcome."""
     polling: set[Channel]
     """Channels of which vendors are being asked what became of messages."""
     loops: list[asyncio.Task[None]]
@@ -127,7 +127,7 @@ async def open_runtime(
         allowed,
         Links(settings.public_url, settings.secret_keys),
         Gate(),
-        asyncio.Lock(),
+        set(),
         set(),
         [],
     )

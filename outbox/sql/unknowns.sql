@@ -61,9 +61,10 @@ SELECT EXISTS (
     SELECT FROM fleet.batches b WHERE b.account = %(account)s AND b.channel = %(channel)s AND %(address)s = ANY (b.addresses)
 )
 
--- name: lock_recipient
--- One recipient of one account is resolved by one transaction at a time.
-SELECT pg_advisory_xact_lock(hashtextextended(%(account)s || ' ' || %(channel)s || ' ' || %(address)s, 0)),
+-- name: lock_record
+-- What was found in one vendor's record is written by one transaction at a time: two recipients, or two keys of one
+-- account, may be shown the same record, and only one of them may take it.
+SELECT pg_advisory_xact_lock(hashtextextended('look ' || %(provider)s, 0)),
     set_config('synchronous_commit', 'on', true)
 
 -- name: members

@@ -54,8 +54,11 @@ async def test_while_redis_is_away_nothing_is_claimed(
     await unknown(ledger, owner)
     travel(owner, settings.reconcile_grace_seconds + 1)
     await serve(ledger, "sms")
-    assert await LookUps(ledger, Broker("redis://127.0.0.1:9/0"), settings).run_once() == 0
-    assert await LookUps(ledger, Broker(redis_url), settings).run_once() == BUNDLE_SIZE_LIMIT
+    away, there = Broker("redis://127.0.0.1:9/0"), Broker(redis_url)
+    assert await LookUps(ledger, away, settings).run_once() == 0
+    assert await LookUps(ledger, there, settings).run_once() == BUNDLE_SIZE_LIMIT
+    away.close()
+    there.close()
 
 
 async def test_what_redis_does_not_take_is_due_again(
@@ -65,12 +68,13 @@ async def test_what_redis_does_not_take_is_due_again(
     broker = Broker(redis_url)
     lookups = LookUps(ledger, broker, settings)
     travel(owner, settings.reconcile_grace_seconds + 1)
-    await serve(ledger, "sms", "sms")
+    await serve(ledger, "sms")
+    await serve(ledger, "sms")
     with monkeypatch.context() as breaks:
         breaks.setattr(broker, "enqueue_all", _breaks)
         assert await lookups.run_once() == 0
     travel(owner, settings.reconcile_grace_seconds + RETRY_SECONDS + 2)
-    await serve(ledger, "sms", "sms")
+    await serve(ledger, "sms")
     assert await lookups.run_once() == MESSAGES
     broker.close()
 

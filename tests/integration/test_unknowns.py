@@ -1,6 +1,8 @@
 """Attempts whose outcome nobody knows: looks at the vendor's record, and what each of them decides."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import psycopg
@@ -28,14 +30,15 @@ async def unknown(ledger: Pool, owner: psycopg.Connection, **columns: object) ->
     id_ = insert(owner, channel="sms", **columns)
     started = await start(ledger, Channel.SMS, provider="twilio", body=None)
     assert id_ in started.ids
-    one = settlement(started, id_, Status.UNKNOWN, outcome="unknown", error_code="timeout")
+    address = columns.get("recipient_phone", NUMBER)
+    one = settlement(started, id_, Status.UNKNOWN, outcome="unknown", error_code="timeout", address=address)
     await settle(ledger, [one], [Ended(started.send_key, started.lease)], worker="test")
     assert status_of(owner, id_) == "unknown"
     return id_, attempt_id(started.send_key, id_)
 
 
 def settlement(started: Started, id_: UUID, status: Status, **columns: object) -> Settlement:
-    return started.settlement(id_, status, provider="twilio", address=NUMBER, **columns)
+    return started.settlement(id_, status, provider="twilio", **{"address": NUMBER, **columns})
 
 
 async def due(ledger: Pool) -> dict[Recipient, list[UUID]]:
@@ -373,3 +376,27 @@ def count(owner: psycopg.Connection, table: str) -> int:
     row = owner.execute(f"SELECT count(*) FROM fleet.{table}".encode()).fetchone()
     assert row
     return int(row[0])
+
+
+async def test_of_two_recipients_who_are_shown_one_record_only_one_takes_it(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    """As two spellings of an address, or two keys of one account, at a vendor that knows them as one."""
+    await unknown(ledger, owner)
+    other = replace(RECIPIENT, address="+14155550199")
+    await unknown(ledger, owner, recipient_phone=other.address)
+    both = asyncio.Barrier(2)
+
+    async def take(recipient: Recipient) -> int | None:
+        def judge(sought: Sequence[Unknown], known: frozenset[str]) -> list[Finding]:
+            verdict = Verdict.ABSENT if "SM1" in known else Verdict.FOUND
+            return [Finding(one.attempt_id, verdict, "SM1" if verdict is Verdict.FOUND else None) for one in sought]
+
+        await both.wait()
+        return await unknowns.resolve(
+            ledger, recipient, ["SM1"], judge, PATIENCE, max_attempts=5, resend_after_absent=True
+        )
+
+    assert sorted([await one for one in asyncio.as_completed([take(RECIPIENT), take(other)])], key=str) == [0, 1]
+    statuses = owner.execute("SELECT status FROM channel_outbox ORDER BY status").fetchall()
+    assert statuses == [("sent",), ("unknown",)]
