@@ -10,12 +10,15 @@ from uuid import UUID
 
 from config.channels import CHANNELS, Channel
 from config.database import Pool, run
+from outbox.presence import ANNOUNCE_SECONDS
 from outbox.queries import load
 
 _SQL = load("claims")
 
 CRASH_LIMIT = 3
 """After as many claims that ran out in a worker's hands, a message has failed: it kills whoever prepares it."""
+BEAT_SECONDS = 2 * ANNOUNCE_SECONDS
+"""By then a worker that lives has been seen again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ async def rescue(pool: Pool, *, limit: int) -> int:
 
     queued → failed / rejected, where that was the last crash that a message may cause.
     """
-    return len(await run(pool, _SQL["rescue"], limit=limit, crash_limit=CRASH_LIMIT))
+    return len(await run(pool, _SQL["rescue"], limit=limit, crash_limit=CRASH_LIMIT, beat_seconds=BEAT_SECONDS))
 
 
 async def next_due(pool: Pool) -> float | None:

@@ -12,8 +12,10 @@ from outbox.queries import load
 
 _SQL = load("presence")
 
+ANNOUNCE_SECONDS = 5.0
+"""How often a worker announces itself."""
 PRESENT_SECONDS = 20.0
-"""A worker announces itself every five seconds; one that has not for this long is not counted."""
+"""One that has not announced itself for this long is not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ from workers.settle import Flusher
 CONNECTIONS = 256
 """Requests under way in one process. At 25 ms a request this is more than one core can send."""
 POOL_SIZE = 4
-PRESENCE_SECONDS = 5.0
 
 _log = log.get(__name__)
 
@@ -174,4 +173,4 @@ async def _be_present(runtime: Runtime) -> None:
             await presence.announce(runtime.pool, runtime.presence, runtime.budget.in_flight)
         except AWAY as error:
             _log.warning("presence_failed", error=type(error).__name__)
-        await asyncio.sleep(PRESENCE_SECONDS)
+        await asyncio.sleep(presence.ANNOUNCE_SECONDS)

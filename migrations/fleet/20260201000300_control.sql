@@ -119,7 +119,8 @@ CREATE UNLOGGED TABLE IF NOT EXISTS fleet.bundles (
     token uuid NOT NULL,                  -- of the claim that its messages are queued under
     message_ids uuid[] NOT NULL,
     worker uuid NOT NULL,                 -- as in fleet.workers
-    taken_at timestamptz NOT NULL
+    taken_at timestamptz NOT NULL,
+    broke boolean NOT NULL DEFAULT false  -- preparing it ended in an error of ours, and the worker lives on
 );
 
 -- An awake relay polls by itself; only while none is awake does an insert notify. Losing this table loses nothing.

@@ -4,6 +4,9 @@
 INSERT INTO fleet.bundles (id, token, message_ids, worker, taken_at)
 VALUES (%(id)s, %(token)s, %(message_ids)s::uuid[], %(worker)s, fleet.now())
 
+-- name: broke
+UPDATE fleet.bundles b SET broke = true WHERE b.id = %(id)s
+
 -- name: put_down
 DELETE FROM fleet.bundles b WHERE b.id = %(id)s
 

@@ -68,11 +68,20 @@ RETURNING o.id
 -- queued -> scheduled, by the rescuer: the lease ran out (or there is none), and nothing was sent under it. No row:
 -- every claim is alive.
 -- Where the claim ran out while a worker rendered it, that is a crash, and the last of %(crash_limit)s ends in failed.
--- A claim that no worker had in hand (Redis was wiped, nobody serves the channel) counts as none.
+-- A claim that no worker had in hand (Redis was wiped, nobody serves the channel) counts as none, and so does one whose
+-- worker has been seen since: it was slow. Until a worker that lives would have been seen, its claims are left alone.
 WITH expired AS MATERIALIZED (
-    SELECT o.id, o.lease_token, o.crashes
+    SELECT o.id, o.lease_token, o.lease_expires_at, o.crashes
     FROM public.channel_outbox o
     WHERE o.status = 'queued' AND (o.lease_expires_at IS NULL OR o.lease_expires_at < fleet.now())
+      AND NOT EXISTS (
+          SELECT
+          FROM fleet.bundles b
+          JOIN fleet.workers w ON w.id = b.worker
+          WHERE b.token = o.lease_token AND o.id = ANY (b.message_ids) AND NOT b.broke
+            AND w.seen_at <= o.lease_expires_at
+            AND o.lease_expires_at > fleet.now() - make_interval(secs => %(beat_seconds)s)
+      )
     ORDER BY o.id
     LIMIT %(limit)s
     FOR UPDATE OF o SKIP LOCKED
@@ -81,6 +90,7 @@ found AS MATERIALIZED (
     SELECT e.id, e.crashes + (count(b.id) > 0)::integer AS crashes
     FROM expired e
     LEFT JOIN fleet.bundles b ON b.token = e.lease_token AND e.id = ANY (b.message_ids)
+        AND (b.broke OR NOT EXISTS (SELECT FROM fleet.workers w WHERE w.id = b.worker AND w.seen_at > e.lease_expires_at))
     GROUP BY e.id, e.crashes
 )
 UPDATE public.channel_outbox o

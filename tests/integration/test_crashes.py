@@ -1,17 +1,19 @@
 """A message that kills whoever prepares it: it stops alone, and it stops."""
 
+from asyncio import CancelledError
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 import redis
+from psycopg import OperationalError
 
 from config.broker import Broker
 from config.channels import Channel
 from config.database import Pool
 from config.settings import Settings
-from outbox import bundles, claims, search
+from outbox import bundles, claims, presence, search
 from providers.base import Account, Message, Part
 from providers.resend import Resend
 from scheduler.relay import Relay
@@ -109,6 +111,53 @@ async def test_only_the_bundle_in_hand_is_suspected(ledger: Pool, owner: psycopg
     await claims.rescue(ledger, limit=10)
 
     assert (column_of(owner, held, "crashes"), column_of(owner, waiting, "crashes")) == (1, 0)
+
+
+async def test_a_worker_that_is_seen_afterwards_was_slow_and_did_not_crash(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    id_, slow = insert(owner), uuid4()
+    token, _ = await claimed(ledger)
+    await announce(ledger, slow)
+    await bundles.in_hand(ledger, slow, token, [str(id_)]).__aenter__()
+    travel(owner, 61)
+    assert await claims.rescue(ledger, limit=10) == 0, "it may be seen yet"
+
+    await announce(ledger, slow)
+
+    assert await claims.rescue(ledger, limit=10) == 1
+    assert (status_of(owner, id_), column_of(owner, id_, "crashes")) == ("scheduled", 0)
+
+
+async def test_a_worker_that_is_not_seen_again_crashed(ledger: Pool, owner: psycopg.Connection) -> None:
+    id_, dead = insert(owner), uuid4()
+    token, _ = await claimed(ledger)
+    await announce(ledger, dead)
+    await bundles.in_hand(ledger, dead, token, [str(id_)]).__aenter__()
+    travel(owner, 60 + claims.BEAT_SECONDS + 1)
+
+    assert await claims.rescue(ledger, limit=10) == 1
+    assert (status_of(owner, id_), column_of(owner, id_, "crashes")) == ("scheduled", 1)
+
+
+@pytest.mark.parametrize(("error", "crashes"), [(RuntimeError, 1), (OperationalError, 0), (CancelledError, 0)])
+async def test_an_error_of_ours_counts_though_the_worker_lives_and_an_outage_does_not(
+    ledger: Pool, owner: psycopg.Connection, error: type[BaseException], crashes: int
+) -> None:
+    id_, alive = insert(owner), uuid4()
+    token, _ = await claimed(ledger)
+    with pytest.raises(error):
+        async with bundles.in_hand(ledger, alive, token, [str(id_)]):
+            raise error
+    travel(owner, 61)
+    await announce(ledger, alive)
+
+    assert await claims.rescue(ledger, limit=10) == 1
+    assert (status_of(owner, id_), column_of(owner, id_, "crashes")) == ("scheduled", crashes)
+
+
+async def announce(ledger: Pool, worker: UUID) -> None:
+    await presence.announce(ledger, presence.Presence(worker, "host", 1, ["email"], 4, "0"), 0)
 
 
 async def test_a_bundle_that_was_prepared_leaves_no_note(worker: Runtime, owner: psycopg.Connection) -> None:
