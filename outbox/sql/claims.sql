@@ -79,7 +79,7 @@ WITH expired AS MATERIALIZED (
           FROM fleet.bundles b
           JOIN fleet.workers w ON w.id = b.worker
           WHERE b.token = o.lease_token AND o.id = ANY (b.message_ids) AND NOT b.broke
-            AND w.seen_at <= o.lease_expires_at
+            AND w.started_at <= b.taken_at AND w.seen_at <= o.lease_expires_at
             AND o.lease_expires_at > fleet.now() - make_interval(secs => %(beat_seconds)s)
       )
     ORDER BY o.id
@@ -90,7 +90,12 @@ found AS MATERIALIZED (
     SELECT e.id, e.crashes + (count(b.id) > 0)::integer AS crashes
     FROM expired e
     LEFT JOIN fleet.bundles b ON b.token = e.lease_token AND e.id = ANY (b.message_ids)
-        AND (b.broke OR NOT EXISTS (SELECT FROM fleet.workers w WHERE w.id = b.worker AND w.seen_at > e.lease_expires_at))
+        AND (
+            b.broke OR NOT EXISTS (
+                SELECT FROM fleet.workers w
+                WHERE w.id = b.worker AND w.started_at <= b.taken_at AND w.seen_at > e.lease_expires_at
+            )
+        )
     GROUP BY e.id, e.crashes
 )
 UPDATE public.channel_outbox o
