@@ -146,6 +146,7 @@ async def test_an_error_of_ours_counts_though_the_worker_lives_and_an_outage_doe
 ) -> None:
     id_, alive = insert(owner), uuid4()
     token, _ = await claimed(ledger)
+    await announce(ledger, alive)
     with pytest.raises(error):
         async with bundles.in_hand(ledger, alive, token, [str(id_)]):
             raise error
@@ -154,6 +155,21 @@ async def test_an_error_of_ours_counts_though_the_worker_lives_and_an_outage_doe
 
     assert await claims.rescue(ledger, limit=10) == 1
     assert (status_of(owner, id_), column_of(owner, id_, "crashes")) == ("scheduled", crashes)
+
+
+async def test_another_process_under_its_id_is_not_the_worker_seen_again(
+    ledger: Pool, owner: psycopg.Connection
+) -> None:
+    id_, unit = insert(owner), uuid4()
+    token, _ = await claimed(ledger)
+    await announce(ledger, unit)
+    await bundles.in_hand(ledger, unit, token, [str(id_)]).__aenter__()
+    travel(owner, 61)
+    owner.execute("DELETE FROM fleet.workers")
+    await announce(ledger, unit)
+
+    assert await claims.rescue(ledger, limit=10) == 1
+    assert (status_of(owner, id_), column_of(owner, id_, "crashes")) == ("scheduled", 1)
 
 
 async def announce(ledger: Pool, worker: UUID) -> None:
