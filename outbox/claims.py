@@ -17,6 +17,8 @@ _SQL = load("claims")
 
 CRASH_LIMIT = 3
 """After as many claims that ran out in a worker's hands, a message has failed: it kills whoever prepares it."""
+CRASH_DELAY_SECONDS = 5.0
+"""How long a message waits after the first crash; after the second, four times as long."""
 BEAT_SECONDS = 2 * ANNOUNCE_SECONDS
 """By then a worker that lives has been seen again."""
 
@@ -67,7 +69,8 @@ async def rescue(pool: Pool, *, limit: int) -> int:
 
     queued → failed / rejected, where that was the last crash that a message may cause.
     """
-    return len(await run(pool, _SQL["rescue"], limit=limit, crash_limit=CRASH_LIMIT, beat_seconds=BEAT_SECONDS))
+    parameters = {"crash_limit": CRASH_LIMIT, "crash_delay_seconds": CRASH_DELAY_SECONDS, "beat_seconds": BEAT_SECONDS}
+    return len(await run(pool, _SQL["rescue"], limit=limit, **parameters))
 
 
 async def next_due(pool: Pool) -> float | None:

@@ -70,6 +70,8 @@ RETURNING o.id
 -- Where the claim ran out while a worker rendered it, that is a crash, and the last of %(crash_limit)s ends in failed.
 -- A claim that no worker had in hand (Redis was wiped, nobody serves the channel) counts as none, and so does one whose
 -- worker has been seen since: it was slow. Until a worker that lives would have been seen, its claims are left alone.
+-- After a crash a message waits a while: where workers are killed for other reasons, soon after they start, it must not be
+-- what each of them begins with.
 WITH expired AS MATERIALIZED (
     SELECT o.id, o.lease_token, o.lease_expires_at, o.crashes
     FROM public.channel_outbox o
@@ -101,6 +103,11 @@ found AS MATERIALIZED (
 UPDATE public.channel_outbox o
 SET status = CASE WHEN f.crashes < %(crash_limit)s THEN 'scheduled' ELSE 'failed' END,
     crashes = f.crashes,
+    scheduled_at = CASE
+        WHEN f.crashes > o.crashes AND f.crashes < %(crash_limit)s
+        THEN fleet.now() + make_interval(secs => %(crash_delay_seconds)s * power(4, f.crashes - 1))
+        ELSE o.scheduled_at
+    END,
     error_class = CASE WHEN f.crashes < %(crash_limit)s THEN o.error_class ELSE 'rejected' END,
     error_code = CASE WHEN f.crashes < %(crash_limit)s THEN o.error_code ELSE 'poison' END,
     error_message = CASE

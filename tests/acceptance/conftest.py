@@ -77,15 +77,25 @@ class Scene:
         return set(self.statuses()) <= set(statuses)
 
     def child(self) -> psutil.Process | None:
-        """The sending child of the first unit, if it is at work."""
-        row = self.owner.execute("SELECT pid FROM fleet.workers ORDER BY started_at DESC LIMIT 1").fetchone()
-        if row is None:
-            return None
-        try:
-            process = psutil.Process(row[0])
-            return process if "workers.child" in process.cmdline() else None
-        except psutil.Error:  # gone, or a zombie
-            return None
+        """The sending child that began last, if it is at work."""
+        return _child_of(
+            self.owner.execute("SELECT pid FROM fleet.workers ORDER BY started_at DESC LIMIT 1").fetchone()
+        )
+
+    def children(self) -> list[psutil.Process]:
+        """The sending children that are at work."""
+        rows = self.owner.execute("SELECT DISTINCT pid FROM fleet.workers").fetchall()
+        return [child for row in rows if (child := _child_of(row))]
+
+
+def _child_of(row: tuple[int] | None) -> psutil.Process | None:
+    if row is None:
+        return None
+    try:
+        process = psutil.Process(row[0])
+        return process if "workers.child" in process.cmdline() else None
+    except psutil.Error:  # gone, or a zombie
+        return None
 
 
 @pytest.fixture

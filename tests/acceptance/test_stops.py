@@ -13,9 +13,12 @@ from benchmarks.running import until
 from tests.acceptance.conftest import FULL, Scene, at_work
 from workers import fence
 
-STOPS = 200 if FULL else 6
-PER_STOP = 150
-"""Messages inserted before each stop: more than are sent before it."""
+UNITS = 4 if FULL else 1
+"""Stopped together, so that none is left that could send."""
+ROUNDS = 50 if FULL else 6
+STOPS = ROUNDS * UNITS
+PER_ROUND = 150 * UNITS
+"""Messages inserted before each round: more than are sent before it."""
 LEASE_SECONDS = 2
 SHORT = {
     "FLEET_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -27,27 +30,31 @@ QUIET_SECONDS = 0.3
 
 
 def test_nothing_leaves_after_a_stop_that_outlasts_the_lease(scene: Scene) -> None:
-    """The parent is stopped as well, so that the stopped child is the only one that could send."""
+    """The parents are stopped as well, so that the stopped children are the only ones that could send."""
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     scene.fleet.environment |= SHORT
     at_work(scene, "sms")
-    parent = scene.fleet.processes["worker"]
+    parents = [scene.fleet.processes["worker"]]
+    parents += [scene.fleet.start(f"worker {number}", "workers", "sms") for number in range(1, UNITS)]
     under_way = leaked = 0
-    for round_ in range(STOPS):
-        insert(scene.owner, "sms", PER_STOP, f"round {round_} ")
-        child = _sending(scene)
+    for round_ in range(ROUNDS):
+        until(lambda: len(_alive(scene)) == UNITS)
+        insert(scene.owner, "sms", PER_ROUND, f"round {round_} ")
+        children = _sending(scene)
         time.sleep(chance.uniform(0, 0.05))  # the moment is what is tried
-        parent.send_signal(signal.SIGSTOP)
-        child.send_signal(signal.SIGSTOP)
+        for pid in [*(parent.pid for parent in parents), *(child.pid for child in children)]:
+            os.kill(pid, signal.SIGSTOP)
         before = _received_once_quiet(scene)
         under_way += _batches(scene)
         until(lambda: _batches(scene) == 0)  # the rescuer found their leases over
-        child.send_signal(signal.SIGCONT)
-        until(lambda child=child: child.status() == psutil.STATUS_ZOMBIE)  # type: ignore[misc]
-        assert _exit_code(child) == fence.EXIT_CODE
+        for child in children:
+            child.send_signal(signal.SIGCONT)
+        until(lambda children=children: all(map(_is_dead, children)))  # type: ignore[misc]
+        assert {_exit_code(child) for child in children} == {fence.EXIT_CODE}
         leaked += _received_once_quiet(scene) - before
-        parent.send_signal(signal.SIGCONT)
+        for parent in parents:
+            parent.send_signal(signal.SIGCONT)
     # A message over which three workers were stopped counts as one that ends workers, and fails.
     until(lambda: scene.all_are("sent", "failed"), patience_seconds=120 + 5 * STOPS)
 
@@ -55,13 +62,13 @@ def test_nothing_leaves_after_a_stop_that_outlasts_the_lease(scene: Scene) -> No
     codes = scene.owner.execute("SELECT DISTINCT error_code FROM channel_outbox WHERE status = 'failed'").fetchall()
     print(
         f"seed {seed}: {STOPS} stops of {LEASE_SECONDS} s and more, {under_way} batches under way, {leaked} requests "
-        f"after SIGCONT; {STOPS * PER_STOP} messages, accepted {counts['accepted']}, "
+        f"after SIGCONT; {ROUNDS * PER_ROUND} messages, accepted {counts['accepted']}, "
         f"duplicates {counts['duplicates']}, {statuses}"
     )
     assert leaked == 0
     assert under_way >= STOPS / 2, "stops must come while something is under way, or nothing was tried"
     assert (counts["accepted"], counts["duplicates"]) == (statuses["sent"], 0)
-    assert sum(statuses.values()) == STOPS * PER_STOP
+    assert sum(statuses.values()) == ROUNDS * PER_ROUND
     assert set(codes) <= {("poison",)}
 
 
@@ -122,19 +129,27 @@ def test_a_stopped_parent_harms_nobody(scene: Scene) -> None:
     assert scene.stats()["resend"]["duplicates"] == 0
 
 
-def _sending(scene: Scene) -> psutil.Process:
-    """Wait until a batch is under way, and return the child that has it."""
+def _sending(scene: Scene) -> list[psutil.Process]:
+    """Wait until every unit has a child and a batch is under way, and return the children."""
     found: list[psutil.Process] = []
 
     def sends() -> bool:
-        child = scene.child()
-        if child is None or child.status() == psutil.STATUS_ZOMBIE or not _batches(scene):
-            return False
-        found.append(child)
-        return True
+        found[:] = _alive(scene)
+        return len(found) == UNITS and _batches(scene) > 0
 
     until(sends, pause_seconds=0.002)
-    return found[-1]
+    return found
+
+
+def _alive(scene: Scene) -> list[psutil.Process]:
+    return [child for child in scene.children() if not _is_dead(child)]
+
+
+def _is_dead(child: psutil.Process) -> bool:
+    try:
+        return child.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _batches(scene: Scene) -> int:

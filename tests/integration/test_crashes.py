@@ -23,6 +23,7 @@ from tests.started import claimed
 from workers.runtime import Runtime
 from workers.send import send_bundle
 
+LONGEST_DELAY_SECONDS = 4 * claims.CRASH_DELAY_SECONDS + 1
 POISON = {"subject": "Poison", "text": "x"}
 
 
@@ -59,6 +60,7 @@ async def crash(worker: Runtime, owner: psycopg.Connection, after_seconds: float
     await worker.settled()
     travel(owner, after_seconds)
     await claims.rescue(worker.pool, limit=1000)
+    travel(owner, after_seconds + LONGEST_DELAY_SECONDS)
     return killed
 
 
@@ -70,10 +72,10 @@ async def test_it_takes_others_along_once_and_ends_after_three_crashes(
 
     assert await crash(worker, owner, 70) == [6]
     assert {column_of(owner, id_, "crashes") for id_ in (*fine, poison)} == {1}
-    assert await crash(worker, owner, 140) == [1]
+    assert await crash(worker, owner, 170) == [1]
     assert {status_of(owner, id_) for id_ in fine} == {"sent"}
     assert (status_of(owner, poison), column_of(owner, poison, "crashes")) == ("scheduled", 2)
-    assert await crash(worker, owner, 210) == [1]
+    assert await crash(worker, owner, 270) == [1]
 
     assert (status_of(owner, poison), column_of(owner, poison, "error_class")) == ("failed", "rejected")
     assert column_of(owner, poison, "error_code") == "poison"
@@ -111,6 +113,9 @@ async def test_only_the_bundle_in_hand_is_suspected(ledger: Pool, owner: psycopg
     await claims.rescue(ledger, limit=10)
 
     assert (column_of(owner, held, "crashes"), column_of(owner, waiting, "crashes")) == (1, 0)
+    assert (await claimed(ledger))[1] == [str(waiting)], "what crashed is not what everybody begins with"
+    travel(owner, 70 + claims.CRASH_DELAY_SECONDS + 1)
+    assert (await claimed(ledger))[1] == [str(held)]
 
 
 async def test_a_worker_that_is_seen_afterwards_was_slow_and_did_not_crash(

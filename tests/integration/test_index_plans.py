@@ -47,7 +47,7 @@ def full(module_database_url: str) -> Iterator[psycopg.Connection]:
         ("claim", 500, {"channel": "email", **_CLAIM}),
         ("claim", 0, {"channel": "linkedin", **_CLAIM}),
         ("claim", 0, {"channel": "voice", **_CLAIM}),
-        ("rescue", 0, {"limit": 500, "crash_limit": 3, "beat_seconds": 10}),
+        ("rescue", 0, {"limit": 500, "crash_limit": 3, "crash_delay_seconds": 5, "beat_seconds": 10}),
         ("next_due", 1, {}),
         ("strangers", 0, {"known": ["email", "sms", "voice"]}),
         ("reject_unclaimable", 0, {"channels": ["fax"], "served": "email", "limit": 500}),
