@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
 from config.database import AWAY, Pool, run
-from outbox.queries import load
+from outbox.queries import load, uuids
 
 _SQL = load("bundles")
 
@@ -24,7 +24,7 @@ async def in_hand(pool: Pool, worker: UUID, token: UUID, message_ids: Sequence[s
     bundle once happens to it again. A database that goes away, and a worker that is told to end, are no such errors.
     """
     id_ = uuid4()
-    await run(pool, _SQL["take"], id=id_, token=token, message_ids=list(message_ids), worker=worker)
+    await run(pool, _SQL["take"], id=id_, token=token, message_ids=uuids(message_ids), worker=worker)
     try:
         yield
     except (asyncio.CancelledError, GeneratorExit, *AWAY):

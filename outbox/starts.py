@@ -13,7 +13,7 @@ import orjson
 
 from config.channels import CHANNELS, Channel
 from config.database import Connection, Pool, repeated, run
-from outbox.queries import load
+from outbox.queries import load, uuids
 
 _SQL = load("starts")
 
@@ -84,7 +84,7 @@ async def read(pool: Pool, channel: Channel, ids: Sequence[str], token: UUID) ->
     rows = await run(
         pool,
         _SQL["read"],
-        ids=list(ids),
+        ids=uuids(ids),
         token=token,
         address=CHANNELS[channel].address or "",
         payload_bytes=PAYLOAD_LIMIT_BYTES,

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from providers.base import Rejected
@@ -12,6 +13,7 @@ _PUBLIC_NAME = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*")
 """Its last label begins with a letter: 127.1 and 0x7f.1 are addresses to many clients."""
 
 
+@lru_cache(maxsize=10_000)
 def is_loopback(url: str) -> bool:
     """Tell whether `url` leads to this machine, as a stand-in for a vendor does."""
     host = (urlsplit(url).hostname or "").rstrip(".")

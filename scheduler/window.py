@@ -16,6 +16,8 @@ DRAINS_SECONDS = 0.5
 """How long after a worker took a bundle it is expected to take another."""
 _WEIGHT = 0.3
 """Of the newest measurement in the running mean."""
+_WORTH_A_CLAIM = 0.25
+"""Of the window must be free: a claim for each bundle that a worker takes would cost more than the bundle's start."""
 
 
 class Window:
@@ -39,7 +41,7 @@ class Window:
         return int(min(LARGEST, max(SMALLEST, self._per_second * AHEAD_SECONDS)))
 
     def room(self, waiting: int) -> int:
-        """Return how many bundles may be added, given that `waiting` are in Redis; measures the workers by it."""
+        """Return how many bundles to add, given that `waiting` are in Redis; measures the workers by it."""
         now = self._clock()
         elapsed = now - self._looked_at
         if elapsed > 0:
@@ -49,7 +51,8 @@ class Window:
             if taken:
                 self._taken_at = now
         self._looked_at, self._expected = now, waiting
-        return max(0, self.size - waiting)
+        free = self.size - waiting
+        return free if free >= self.size * _WORTH_A_CLAIM else 0
 
     def added(self, bundles: int) -> None:
         """Note what was enqueued since the last look."""

@@ -9,7 +9,8 @@
 -- comparison keeps its index.
 -- Pauses of everything and of the channel are asked first, because they end a range before any row is read; the rest is
 -- asked of each row in the words of a start, so that nothing is claimed that the start would put back. So is a halt of a
--- tenant's own account, which the worker would put back.
+-- tenant's own account, which the worker would put back. IS TRUE keeps both from becoming joins, which would lose the
+-- order of the index: then all that is due would be read and sorted for each claim.
 -- The first claim fixes the message's end by its channel's late policy, so that retries and put-offs do not move it.
 -- Second column: whether it has a bundle of its own, because a worker crashed over it.
 WITH due AS MATERIALIZED (
@@ -28,19 +29,19 @@ WITH due AS MATERIALIZED (
               WHERE p.scope_key IN ('everything', 'channel:' || %(channel)s::text)
                 AND (p.until IS NULL OR p.until > fleet.now())
           )
-          AND NOT EXISTS (
+          AND (NOT EXISTS (
               SELECT
               FROM fleet.pauses p
               WHERE p.scope_key = ANY (fleet.scope_keys(o.channel::text, coalesce(o.provider::text, %(provider)s), coalesce(o.workspace_id, o.tenant_id), o.campaign_id))
                 AND (p.until IS NULL OR p.until > fleet.now())
                 AND (p.due_before IS NULL OR coalesce(o.scheduled_at, o.created_at) < p.due_before)
-          )
-          AND NOT EXISTS (
+          )) IS TRUE
+          AND (NOT EXISTS (
               SELECT
               FROM fleet.accounts a
               WHERE a.tenant_id = coalesce(o.tenant_id, o.workspace_id) AND a.provider = coalesce(o.provider::text, %(provider)s)
                 AND a.halted_until > fleet.now()
-          )
+          )) IS TRUE
         ORDER BY coalesce(o.scheduled_at, o.created_at)
         LIMIT %(limit)s
         FOR UPDATE OF o SKIP LOCKED
@@ -61,7 +62,7 @@ RETURNING o.id::text, o.crashes > 0
 -- cancelled meanwhile; nothing is left to do.
 UPDATE public.channel_outbox o
 SET status = 'scheduled', lease_token = NULL, lease_expires_at = NULL, updated_at = fleet.now()
-WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'queued' AND o.lease_token = %(token)s
+WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status IS NOT DISTINCT FROM 'queued' AND o.lease_token = %(token)s
 RETURNING o.id
 
 -- name: rescue

@@ -1,7 +1,8 @@
 """One way to write an address."""
 
 import pytest
-from hypothesis import given
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config.channels import Channel
@@ -43,6 +44,28 @@ def test_the_normal_form_is_its_own_normal_form_and_a_refusal_shows_nothing(text
         assert len(text) < 8 or text not in str(error)  # noqa: PT017
     else:
         assert normalise(channel, once) == once
+
+
+@given(
+    st.text("abzAZ09._+-'\u00fc ", max_size=70),
+    st.one_of(
+        st.text("abzAZ09.-\u00fc", max_size=70),
+        st.sampled_from(["mail.DEV", "xn--bcher-kva.example", "a.test", "a.local"]),
+    ),
+)
+@example("a" * 64, "a.dev")
+@example("a" * 65, "a.dev")
+@example("a", "x" * 63 + ".dev")
+def test_what_is_plain_is_what_the_library_makes_of_it(local: str, host: str) -> None:
+    try:
+        expected = validate_email(
+            f"{local}@{host}".strip(), check_deliverability=False, test_environment=True
+        ).normalized
+    except EmailNotValidError:
+        with pytest.raises(NotAnAddress):
+            normalise(Channel.EMAIL, f"{local}@{host}")
+    else:
+        assert normalise(Channel.EMAIL, f"{local}@{host}") == expected
 
 
 def test_who_is_allowed() -> None:

@@ -35,7 +35,9 @@ def moves(statement: str) -> str | None:
 
 def expected(update: str) -> set[Status]:
     """The statuses that its WHERE names."""
-    named = re.findall(r"\bo\.status (?:= |IN \()('\w+'(?:, '\w+')*)", update[update.rindex("WHERE") :])
+    named = re.findall(
+        r"\bo\.status (?:= |IN \(|IS NOT DISTINCT FROM )('\w+'(?:, '\w+')*)", update[update.rindex("WHERE") :]
+    )
     return {Status(status) for status in re.findall(r"\w+", " ".join(named))}
 
 
