@@ -82,8 +82,8 @@ async def cancel(pool: Pool, order: Order, between: Between) -> Cancelled:
     """
     marked_at = await _mark(pool, order)
     cancelled = await _take_back(pool, order, marked_at, 0, between)
-    while sending := await _sending(pool, order.scope):
-        await between(Progress(cancelled, sending))
+    while under_way := await sending(pool, order.scope):
+        await between(Progress(cancelled, under_way))
     # What was being sent may be waiting for its next attempt by now.
     cancelled += await _take_back(pool, order, marked_at, cancelled, between)
     return await _lift(pool, order, marked_at, cancelled)
@@ -114,7 +114,8 @@ async def _take_back(pool: Pool, order: Order, marked_at: datetime, before: int,
     return cancelled
 
 
-async def _sending(pool: Pool, scope: Scope) -> int:
+async def sending(pool: Pool, scope: Scope) -> int:
+    """Count what of a scope is with a vendor under a lease that is alive."""
     return int((await run(pool, _SQL["sending"], **scope.parameters()))[0][0])
 
 

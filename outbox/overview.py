@@ -99,7 +99,7 @@ async def overview(pool: Pool) -> Overview:
         view.workers, view.in_flight = workers.get(name, (0, 0))
     return Overview(
         channels=channels,
-        holds=[Hold(*row) for row in await run(pool, _SQL["pauses"])],
+        holds=await holds(pool),
         halted=[HaltedAccount(*row) for row in await run(pool, _SQL["halts"])],
         strays=[row[0] for row in await run(pool, _SQL["strays"], known=list(Status))],
         jobs=dict(await run(pool, _SQL["jobs"], types=list(JOB_TYPES), limit=COUNT_LIMIT)),
@@ -109,6 +109,11 @@ async def overview(pool: Pool) -> Overview:
         duplicates=(await run(pool, _SQL["duplicates"]))[0][0],
         polls=await polls.waiting(pool, COUNT_LIMIT),
     )
+
+
+async def holds(pool: Pool) -> list[Hold]:
+    """Return every pause, hold and mark that stands, the oldest first."""
+    return [Hold(*row) for row in await run(pool, _SQL["pauses"])]
 
 
 async def _waiting(pool: Pool) -> list[TupleRow]:

@@ -5,6 +5,7 @@ Refuses to decide by it who owns what: a lease does that.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from config.database import Pool, run
@@ -30,9 +31,25 @@ class Presence:
     version: str
 
 
-async def announce(pool: Pool, presence: Presence, in_flight: int) -> None:
-    """Say that the process lives, and how many of its requests are under way."""
-    await run(
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One sending process, as others see it."""
+
+    id: UUID
+    host: str
+    pid: int
+    queues: Sequence[str]
+    in_flight: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    retiring: bool
+    """A person wants it to drain and end."""
+
+
+async def announce(pool: Pool, presence: Presence, in_flight: int) -> bool:
+    """Say that the process lives, and how many of its requests are under way; return whether it is to retire."""
+    rows = await run(
         pool,
         _SQL["announce"],
         id=presence.id,
@@ -43,6 +60,17 @@ async def announce(pool: Pool, presence: Presence, in_flight: int) -> None:
         in_flight=in_flight,
         version=presence.version,
     )
+    return bool(rows[0][0])
+
+
+async def present(pool: Pool) -> list[Present]:
+    """Return the processes that have announced themselves lately, by host."""
+    return [Present(*row) for row in await run(pool, _SQL["present"], seconds=PRESENT_SECONDS)]
+
+
+async def retire(pool: Pool, id_: UUID, *, actor: str) -> bool:
+    """Have a process drain and end: it reads this when it announces itself. False: no such process is at work."""
+    return bool(await run(pool, _SQL["retire"], id=id_, actor=actor, seconds=PRESENT_SECONDS))
 
 
 async def leave(pool: Pool, id_: UUID) -> None:

@@ -20,6 +20,7 @@ from config.process import die_with
 from config.settings import Settings, load
 from workers import fence
 from workers.actors import Application, on_loop
+from workers.gate import RETIRED
 from workers.runtime import Runtime
 from workers.wiring import wire
 
@@ -32,7 +33,7 @@ stop. With Redis away some would try to acknowledge for ever."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Work until told to end; return 0 when everything under way has ended well."""
+    """Work until told to end; return 0, or RETIRED, when everything under way has ended well."""
     beat_fd, parent, queues = int(arguments[0]), int(arguments[1]), set(arguments[2:])
     fence.install()  # before there is any other thread
     # Without its parent nobody would notice that this process is silent.
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         on_loop(_begin_to_beat(application.opening.runtime, beat_fd), timeout_seconds=10)
         told.wait()
         worker.stop(timeout=int(settings.drain_seconds * STOP_SHARE * 1000))
-    return 0
+        return RETIRED if application.opening.runtime.retiring else 0
 
 
 def _worker(application: Application, queues: set[str], settings: Settings) -> Worker:

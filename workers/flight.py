@@ -16,11 +16,13 @@ from admission.breaker import Breaker
 from config import log
 from config.catalog import CATALOG
 from config.failpoints import passing
+from outbox.scopes import keys_of
 from outbox.settlements import Ended
 from providers.base import Halted, Later, Outcome, Provider, Request, SendError, Unknown
 from providers.client import Client
 from workers.budget import Budget
 from workers.outcomes import Flight, Sending, fold, settlement
+from workers.pauses import Pauses
 from workers.settle import Flusher
 
 REPLAY_BASE_SECONDS = 2.0
@@ -47,10 +49,20 @@ class LiveBatch:
 class Sender:
     """Sends the requests of started batches on the process's loop."""
 
-    def __init__(self, client: Client, budget: Budget, flusher: Flusher, accounts: Accounts, breaker: Breaker) -> None:
+    def __init__(
+        self,
+        client: Client,
+        budget: Budget,
+        flusher: Flusher,
+        *,
+        accounts: Accounts,
+        breaker: Breaker,
+        pauses: Pauses,
+    ) -> None:
         self._client = client
         self._budget = budget
         self._flusher = flusher
+        self._pauses = pauses
         self._accounts = accounts
         self._breaker = breaker
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,9 +102,8 @@ class Sender:
         """Send, and say what became of each message. The one place where an unforeseen exception is caught."""
         passing("before_request")
         # The last check. From here to the client nothing is awaited, and in the client nothing waits for a connection.
-        if not batch.flight.lease.allows_request():
-            reason = "its lease was nearly over when its turn came"
-            return [Later("withheld", reason, after_seconds=0, counted=False)] * len(request.message_ids)
+        if withheld := self._withheld(batch, request):
+            return [withheld] * len(request.message_ids)
         try:
             response = await self._client.send(request)
             passing("after_answer")
@@ -102,6 +113,17 @@ class Sender:
         except Exception:  # noqa: BLE001 - whatever went wrong, the vendor may have the message
             _log.exception("send_crashed", provider=batch.provider.name, send_key=str(batch.flight.send_key))
             return [Unknown("crashed", "our own code failed on the vendor's answer")] * len(request.message_ids)
+
+    def _withheld(self, batch: LiveBatch, request: Request) -> Later | None:
+        """Say why a request must not begin after all; it spends no attempt."""
+        flight = batch.flight
+        if not flight.lease.allows_request():
+            reason = "its lease was nearly over when its turn came"
+            return Later("withheld", reason, after_seconds=0, counted=False)
+        pause = self._pauses.holding(lambda: _scopes(batch, request), tainted=flight.tainted)
+        if pause is None:
+            return None
+        return Later("paused", f"a pause of {pause} came before its request", after_seconds=0, counted=False)
 
     def _settle(self, batch: LiveBatch, request: Request, outcomes: Sequence[Outcome], elapsed_seconds: float) -> None:
         folded = [fold(outcome, tainted=batch.flight.tainted) for outcome in outcomes]
@@ -115,6 +137,15 @@ class Sender:
         if batch.remaining == 0:
             ended = _ended(batch, folded)
         self._flusher.add(settlements, ended)
+
+
+def _scopes(batch: LiveBatch, request: Request) -> set[str]:
+    """Return the scopes of all messages of a request: they go together or not at all."""
+    channel, provider = batch.flight.channel, batch.flight.account.provider
+    whose = {
+        (member.workspace_id, member.campaign_id) for id_ in request.message_ids if (member := batch.members.get(id_))
+    }
+    return set().union(*(keys_of(channel, provider, *one) for one in whose))
 
 
 def _one_each(request: Request, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

@@ -7,6 +7,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+RETIRED = 3
+"""What a sending process ends with where a person has asked it to drain and end: its parent starts no other."""
+
 
 class Gate:
     """Lives on one event loop."""

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from admission.accounts import HALT_SECONDS
+from config.channels import Channel
 from outbox.retry import Policy
 from outbox.settlements import Settlement
 from outbox.states import ErrorClass, Status
@@ -26,6 +27,9 @@ class Sending:
     counted: int
     """Attempts of its budget that were used up before this one."""
     tried_before: bool
+    workspace_id: UUID | None = None
+    """Or the tenant, where it has no workspace."""
+    campaign_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Flight:
     """What the messages of one batch have in common while they are under way."""
 
     send_key: UUID
+    channel: Channel
     lease: Lease
     account: Account
     policy: Policy

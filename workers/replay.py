@@ -67,7 +67,9 @@ async def _launch(runtime: Runtime, channel: Channel, send_key: UUID, found: bat
         Policy.of(channel, runtime.settings),
         polls.first_look_seconds(found.provider, channel, runtime.settings),
     )
-    flight = Flight(send_key, lease, account, policy, tainted=True, probe=verdict.probe, poll_after_seconds=wait)
+    flight = Flight(
+        send_key, channel, lease, account, policy, tainted=True, probe=verdict.probe, poll_after_seconds=wait
+    )
     runtime.sender.launch(LiveBatch(flight, provider, [request], members, replays=found.replays))
     return True
 

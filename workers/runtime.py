@@ -5,6 +5,7 @@ Owns the order of opening and closing. Lives on one event loop, the one on which
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from workers.budget import Budget
 from workers.flight import Sender
 from workers.gate import Gate
 from workers.lease import Lease
+from workers.pauses import Pauses
 from workers.settle import Flusher
 
 CONNECTIONS = 256
@@ -61,6 +63,8 @@ class Runtime:
     polling: set[Channel]
     """Channels of which vendors are being asked what became of messages."""
     loops: list[asyncio.Task[None]]
+    retiring: bool = False
+    """A person has asked this process to drain and end."""
 
     @property
     def patience(self) -> Patience:
@@ -111,7 +115,8 @@ async def open_runtime(
     )
     allowed = Allowed.parse(settings.allowed_recipients)
     flusher = Flusher(database, f"{here.host}:{here.pid}")
-    sender = Sender(client, budget, flusher, accounts, breaker)
+    pauses = Pauses(database)
+    sender = Sender(client, budget, flusher, accounts=accounts, breaker=breaker, pauses=pauses)
     runtime = Runtime(
         settings,
         providers,
@@ -133,6 +138,7 @@ async def open_runtime(
     loops = {
         "settle": flusher.run(),
         "breaker": breaker.run(),
+        "pauses": pauses.run(lambda: bool(sender.live)),
         "renew": _renew(runtime),
         "presence": _be_present(runtime),
     }
@@ -170,7 +176,13 @@ async def _renew(runtime: Runtime) -> None:
 async def _be_present(runtime: Runtime) -> None:
     while True:
         try:
-            await presence.announce(runtime.pool, runtime.presence, runtime.budget.in_flight)
+            if (
+                await presence.announce(runtime.pool, runtime.presence, runtime.budget.in_flight)
+                and not runtime.retiring
+            ):
+                _log.info("retiring")
+                runtime.retiring = True
+                os.kill(os.getpid(), signal.SIGTERM)  # it drains as it would for its parent
         except AWAY as error:
             _log.warning("presence_failed", error=type(error).__name__)
         await asyncio.sleep(presence.ANNOUNCE_SECONDS)

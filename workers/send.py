@@ -133,6 +133,7 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
         group = composed.group
         flight = Flight(
             group.send_key,
+            channel,
             lease.of_batch(),
             group.account,
             policy,
@@ -185,4 +186,12 @@ def _live(runtime: Runtime, flight: Flight, composed: Composed) -> LiveBatch:
 
 def _sending(member: Prepared) -> Sending:
     row = member.row
-    return Sending(row.id, member.address, member.part.sender, row.counted, tried_before=row.attempts > 0)
+    return Sending(
+        row.id,
+        member.address,
+        member.part.sender,
+        row.counted,
+        tried_before=row.attempts > 0,
+        workspace_id=row.workspace_id or row.tenant_id,
+        campaign_id=row.campaign_id,
+    )

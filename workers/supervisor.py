@@ -17,6 +17,7 @@ from types import FrameType
 from config import log
 from config.settings import Settings
 from workers import fence
+from workers.gate import RETIRED
 
 BOOT_SECONDS = 120.0
 """Until its first beat a child may import, and wait for its servers."""
@@ -44,7 +45,7 @@ class Supervisor:
         self._wakeup_write = wakeup_write
 
     def run(self) -> int:
-        """Return the exit code: 0 where the child drained after SIGTERM or SIGINT, else the child's own."""
+        """Return the exit code: 0 where the child drained because it was told to or retired, 1 where it did not."""
         signal.set_wakeup_fd(self._wakeup_write)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
@@ -52,8 +53,8 @@ class Supervisor:
         while True:
             began = monotonic()
             code = self._one_life()
-            if self._told_to_end():
-                return 0 if code == 0 else 1
+            if self._told_to_end() or code == RETIRED:
+                return 0 if code in {0, RETIRED} else 1
             failures = failures + 1 if ended_by_itself(code, monotonic() - began) else 0
             wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
             _log.warning("child_ended", code=code, restart_in_seconds=wait)

@@ -4,7 +4,7 @@ Owns how commands speak: data on stdout, talk on stderr, one clear sentence for 
 0 ok, 1 failed, 2 usage or configuration, 3 unhealthy, 4 nothing matched, 5 partly failed, 130 interrupted.
 """
 
-from console.cli import database, demo, messages, replies, status, suppressions, up, webhooks
+from console.cli import database, demo, messages, pauses, replies, status, suppressions, up, webhooks, workers
 from console.cli.speech import FleetGroup
 
 main = FleetGroup(
@@ -14,6 +14,8 @@ main = FleetGroup(
         *up.COMMANDS,
         demo.demo,
         status.status,
+        *pauses.COMMANDS,
+        workers.workers,
         messages.messages,
         replies.replies,
         suppressions.suppressions,

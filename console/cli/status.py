@@ -82,10 +82,13 @@ def _print_channels(seen: Overview) -> None:
 
 def _print_trouble(seen: Overview) -> None:
     if seen.holds:
-        ends = {"adoption": "until fleet db adopt", "cancel": "until its end; died: run it again"}
-        held = [
-            (h.scope, h.kind, h.reason, h.created_by, h.until or ends.get(h.kind, "until resumed")) for h in seen.holds
-        ]
+        ends = {
+            "adoption": "until fleet db adopt",
+            "cancel": "until its end; died: run it again",
+            "pause": "until fleet resume",
+            "hold": "until fleet release",
+        }
+        held = [(h.scope, h.kind, h.reason, h.created_by, h.until or ends[h.kind]) for h in seen.holds]
         print_table(("paused", "kind", "why", "by", "until"), held, title="\nPauses")
     if seen.halted:
         rows = [(a.provider, a.tenant_id, a.code, a.reason, a.until) for a in seen.halted]

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS fleet.accounts (
 CREATE TABLE IF NOT EXISTS fleet.pauses (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     scope_key text NOT NULL,              -- see fleet.scope_keys
-    kind text NOT NULL DEFAULT 'pause' CHECK (kind IN ('pause', 'adoption', 'cancel')),
+    kind text NOT NULL DEFAULT 'pause' CHECK (kind IN ('pause', 'hold', 'adoption', 'cancel')),
     due_before timestamptz,               -- holds only what was due before; null holds all of the scope
     reason text NOT NULL,
     created_by text NOT NULL,
@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS fleet.pauses (
 );
 
 CREATE INDEX IF NOT EXISTS fleet_pauses_scope ON fleet.pauses (scope_key);
+-- Workers read several times a second what stands, among all that ever did.
+CREATE INDEX IF NOT EXISTS fleet_pauses_standing ON fleet.pauses (coalesce(until, 'infinity'::timestamptz));
 
 -- Who must not be contacted: a row for each reason, because one may end while another stands.
 CREATE TABLE IF NOT EXISTS fleet.suppressions (
@@ -107,6 +109,7 @@ CREATE TABLE IF NOT EXISTS fleet.workers (
     queues text[] NOT NULL,
     slots integer NOT NULL,
     in_flight integer NOT NULL DEFAULT 0,
+    retiring boolean NOT NULL DEFAULT false,  -- a person wants it to drain and end
     version text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now()
@@ -160,13 +163,15 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 TO fleet;
 GRANT SELECT, INSERT ON fleet.audit_log TO fleet;
 
--- The scopes that a message belongs to, as pauses name them. The account is known to the worker alone.
+-- The scopes that a message belongs to, as pauses name them; outbox/scopes.py says the same for workers. A workspace's
+-- messages through one provider are those of its account there.
 CREATE OR REPLACE FUNCTION fleet.scope_keys(channel text, provider text, workspace uuid, campaign uuid) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT ARRAY[
         'everything', 'channel:' || channel, 'provider:' || provider, 'workspace:' || workspace::text,
-        'campaign:' || campaign::text, 'workspace:' || workspace::text || ' campaign:' || campaign::text
+        'campaign:' || campaign::text, 'workspace:' || workspace::text || ' campaign:' || campaign::text,
+        'workspace:' || workspace::text || ' channel:' || channel, 'workspace:' || workspace::text || ' provider:' || provider
     ]
 $$;
 

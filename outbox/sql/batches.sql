@@ -90,13 +90,19 @@ SELECT d.send_key, d.replayable, (SELECT count(*) FROM marked m WHERE m.send_key
 FROM dead d
 
 -- name: claim_replays
--- Takes the batches whose replay is due, for the time that their bundle is in Redis. No row: none is due.
+-- Takes the batches whose replay is due, for the time that their bundle is in Redis. No row: none is due, or everything is
+-- stopped; a pause of less holds no replay, which is the same send as its start.
 WITH due AS MATERIALIZED (
     SELECT b.send_key
     FROM fleet.batches b
     WHERE b.lease_token IS NULL
       AND b.lease_expires_at <= fleet.now()
       AND b.first_sent_at > fleet.now() - make_interval(secs => (%(key_seconds)s::jsonb ->> b.provider)::float8)
+      AND NOT EXISTS (
+          SELECT
+          FROM fleet.pauses p
+          WHERE p.scope_key = 'everything' AND p.due_before IS NULL AND (p.until IS NULL OR p.until > fleet.now())
+      )
     ORDER BY b.lease_expires_at
     LIMIT %(limit)s
     FOR UPDATE OF b SKIP LOCKED
@@ -108,13 +114,18 @@ RETURNING b.send_key::text, b.channel
 
 -- name: begin_replay
 -- The worker takes a replay over from its relay under a lease of its own, and counts the request. No row: the lease
--- ran out in Redis, another worker has it, or a person closed it; nothing is sent.
+-- ran out in Redis, another worker has it, a person closed it, or everything is stopped; nothing is sent.
 WITH taken AS (
     UPDATE fleet.batches b
     SET lease_token = %(lease)s,
         lease_expires_at = fleet.now() + make_interval(secs => %(lease_seconds)s),
         replays = b.replays + 1
     WHERE b.send_key = %(send_key)s AND b.lease_token = %(token)s AND b.lease_expires_at > fleet.now()
+      AND NOT EXISTS (
+          SELECT
+          FROM fleet.pauses p
+          WHERE p.scope_key = 'everything' AND p.due_before IS NULL AND (p.until IS NULL OR p.until > fleet.now())
+      )
     RETURNING b.*
 ),
 counted AS (

@@ -130,12 +130,12 @@ def test_a_stopped_parent_harms_nobody(scene: Scene) -> None:
 
 
 def _sending(scene: Scene) -> list[psutil.Process]:
-    """Wait until every unit has a child and a batch is under way, and return the children."""
+    """Wait until every unit has a child and half of them a batch under way, and return the children."""
     found: list[psutil.Process] = []
 
     def sends() -> bool:
         found[:] = _alive(scene)
-        return len(found) == UNITS and _batches(scene) > 0
+        return len(found) == UNITS and 2 * _batches(scene) >= UNITS
 
     until(sends, pause_seconds=0.002)
     return found

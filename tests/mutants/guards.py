@@ -35,8 +35,8 @@ GUARDS = (
         (
             Change(
                 _CLAIMS,
-                "WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'queued' AND o.lease_token = %(token)s",
-                "WHERE o.id = ANY (%(ids)s::uuid[]) AND o.status = 'queued'",
+                "AND o.status IS NOT DISTINCT FROM 'queued' AND o.lease_token = %(token)s\nRETURNING o.id",
+                "AND o.status IS NOT DISTINCT FROM 'queued'\nRETURNING o.id",
             ),
         ),
         (_OF_CLAIMS,),
@@ -89,13 +89,13 @@ GUARDS = (
         (
             Change(
                 _STARTS,
-                "WHERE o.status = 'queued'\n  AND o.lease_token = %(token)s\n  AND o.lease_expires_at > fleet.now()\n"
-                "  AND o.xmin::text = w.seen\n",
+                "WHERE o.status IS NOT DISTINCT FROM 'queued'\n  AND o.lease_token = %(token)s\n"
+                "  AND o.lease_expires_at > fleet.now()\n  AND o.xmin::text = w.seen\n",
                 "",
             ),
             Change(
                 _STARTS,
-                "WHERE o.id = d.id AND o.status = 'queued' AND o.lease_token = %(token)s",
+                "WHERE o.id = d.id AND o.status IS NOT DISTINCT FROM 'queued' AND o.lease_token = %(token)s",
                 "WHERE o.id = d.id",
             ),
         ),
@@ -103,8 +103,13 @@ GUARDS = (
     ),
     Mutant(
         "a request begins when its lease is nearly over",
-        (Change("workers/flight.py", "if not batch.flight.lease.allows_request():", "if False:"),),
+        (Change("workers/flight.py", "if not flight.lease.allows_request():", "if False:"),),
         ("tests/integration/test_send.py::test_a_request_does_not_begin_when_its_lease_is_nearly_over",),
+    ),
+    Mutant(
+        "what was paused after its start leaves all the same",
+        (Change("workers/pauses.py", "return min(self._standing & frozenset(scopes()), default=None)", "return None"),),
+        ("tests/integration/test_pauses.py::test_what_has_started_and_not_left_is_given_back",),
     ),
     Mutant(
         "a lease is believed in to its last moment",
@@ -193,7 +198,7 @@ GUARDS = (
         "a cancel does not wait for what is being sent",
         (
             Change(
-                "outbox/cancellation.py", "while sending := await _sending(", "while sending := 0 and await _sending("
+                "outbox/cancellation.py", "while under_way := await sending(", "while under_way := 0 and await sending("
             ),
         ),
         (_OF_CANCELLATION,),

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from dramatiq.asyncio import get_event_loop_thread, set_event_loop_thread
 
+from config.channels import Channel
 from config.settings import load
 from outbox.settlements import Ended, Settlement
 from providers.base import Later, Request, Response
@@ -29,6 +30,7 @@ from workers.budget import Budget
 from workers.flight import LiveBatch, Sender
 from workers.lease import Lease
 from workers.outcomes import Flight
+from workers.pauses import Pauses
 from workers.supervisor import ended_by_itself
 
 PATIENT_SECONDS = 20
@@ -149,7 +151,8 @@ class _Recorder:
 @pytest.mark.parametrize(("late_seconds", "sent"), [(0.0, 1), (44.9, 1), (45.1, 0), (100.0, 0)])
 async def test_nothing_is_awaited_between_the_check_and_the_send(late_seconds: float, sent: int) -> None:
     recorder = _Recorder()
-    sender = Sender(cast("Any", recorder), Budget(1), cast("Any", recorder), cast("Any", None), cast("Any", recorder))
+    vendor: Any = recorder
+    sender = Sender(vendor, Budget(1), vendor, accounts=vendor, breaker=vendor, pauses=Pauses(vendor))
     message = message_of("sms", {"body": "Hello"})
     account = account_of("twilio")
     await sender._budget.take(1)
@@ -159,7 +162,7 @@ async def test_nothing_is_awaited_between_the_check_and_the_send(late_seconds: f
     provider = SimpleNamespace(
         name="twilio", outcomes=lambda _request, _response: [Later("busy", "try later", after_seconds=1)]
     )
-    flight = Flight(uuid4(), lease, account, cast("Any", None))
+    flight = Flight(uuid4(), Channel.SMS, lease, account, cast("Any", None))
     sender.launch(LiveBatch(flight, cast("Any", provider), [request_of("twilio", message, account=account)], {}))
     await sender.drained()
 

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from config.channels import Channel
 from outbox.retry import Policy
 from outbox.states import Status
 from providers.base import Accepted, Account, Halted, Later, Outcome, Rejected, Stopped, Unknown
@@ -17,7 +18,7 @@ POLICY = Policy(base_seconds=10, cap_seconds=100, max_attempts=3)
 
 
 def settle(outcome: Outcome, counted: int = 0) -> tuple[Status, str, bool, str | None]:
-    flight = Flight(uuid4(), Lease(60, 2), ACCOUNT, POLICY)
+    flight = Flight(uuid4(), Channel.EMAIL, Lease(60, 2), ACCOUNT, POLICY)
     one = settlement(flight, Sending(uuid4(), None, "sender", counted, tried_before=False), outcome, 0.1)
     return one.status, one.outcome, one.counted, one.error_class
 
@@ -40,7 +41,7 @@ def test_each_decision(outcome: Outcome, counted: int, expected: tuple[Status, s
 
 
 def test_a_recipient_that_stopped_is_told_to_the_ledger_but_not_by_a_replay() -> None:
-    flight = Flight(uuid4(), Lease(60, 2), ACCOUNT, POLICY)
+    flight = Flight(uuid4(), Channel.EMAIL, Lease(60, 2), ACCOUNT, POLICY)
     for outcome, tainted, stopped in (
         (Stopped("c", "r", http_status=400), False, True),
         (Stopped("c", "r", http_status=400), True, False),
@@ -54,7 +55,7 @@ def test_a_recipient_that_stopped_is_told_to_the_ledger_but_not_by_a_replay() ->
 def test_a_halt_of_the_shared_account_says_to_no_tenant_what_the_vendor_said_of_another() -> None:
     halted = Halted("c", "the acme.io domain is not verified", advice="verify the domain")
     for tenant, message in ((UUID(int=0), "verify the domain"), (UUID(int=7), "the acme.io domain is not verified")):
-        flight = Flight(uuid4(), Lease(60, 2), replace(ACCOUNT, tenant_id=tenant), POLICY)
+        flight = Flight(uuid4(), Channel.EMAIL, Lease(60, 2), replace(ACCOUNT, tenant_id=tenant), POLICY)
         one = settlement(flight, Sending(uuid4(), None, "sender", 0, tried_before=False), halted, 0.1)
         assert one.error_message == message
 

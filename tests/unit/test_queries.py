@@ -7,7 +7,7 @@ from outbox import queries
 
 def test_blocks_by_name() -> None:
     found = queries.load("presence")
-    assert set(found) == {"announce", "leave", "prune", "relay_awake", "relay_asleep", "serving"}
+    assert set(found) == {"announce", "leave", "present", "prune", "relay_awake", "relay_asleep", "retire", "serving"}
     assert found["leave"].startswith(b"DELETE FROM fleet.workers")
 
 

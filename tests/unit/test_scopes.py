@@ -18,6 +18,8 @@ ID = UUID("0a0a0a0a-0000-4000-8000-000000000000")
         (Filter(workspace_id=ID, statuses=[Status.QUEUED]), f"workspace:{ID}"),
         (Filter(workspace_id=ID, campaign_id=ID), f"workspace:{ID} campaign:{ID}"),
         (Filter(channel="sms"), "channel:sms"),
+        (Filter(channel="sms", workspace_id=ID), f"workspace:{ID} channel:sms"),
+        (Filter(workspace_id=ID, provider="twilio"), f"workspace:{ID} provider:twilio"),
         (Filter(provider="resend"), "provider:resend"),
     ],
 )
@@ -35,7 +37,7 @@ def test_a_scope(wanted: Filter, key: str) -> None:
         Filter(ids=[ID]),
         Filter(error_code="x"),
         Filter(channel="sms", recipient="+1"),
-        Filter(channel="sms", workspace_id=ID),
+        Filter(channel="sms", campaign_id=ID),
         Filter(channel="sms", workspace_id=ID, campaign_id=ID),
     ],
 )

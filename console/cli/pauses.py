@@ -1,0 +1,170 @@
+"""`fleet pause|resume|hold|release|stop|drain|pauses`: what must not go out, who says so, and until when.
+
+Owns how a scope is named at a terminal. Refuses to touch messages: what is held waits as it is.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+
+from config.catalog import CATALOG
+from config.channels import Channel
+from config.database import Pool
+from console.cli.ledger import actor, with_ledger
+from console.cli.moment import Until
+from console.cli.speech import Exit, confirmed, fail, json_wanted, print_json, print_table, say
+from outbox import cancellation, overview, pauses
+from outbox.overview import Hold
+from outbox.pauses import ENDED_BY, Kind, Said
+from outbox.scopes import Scope
+
+LOOK_SECONDS = 0.2
+
+_COLUMNS = ("scope", "kind", "reason", "created_by", "created_at", "until")
+
+
+def scoped(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name a scope, and those that every command here has."""
+    options = (
+        click.option("--all", "everything", is_flag=True, help="Everything that the fleet sends."),
+        click.option("--channel", type=click.Choice([channel.value for channel in Channel])),
+        click.option("--provider", type=click.Choice(sorted(CATALOG))),
+        click.option("--workspace", "workspace_id", type=click.UUID),
+        click.option("--campaign", "campaign_id", type=click.UUID),
+        click.option("--json", "as_json", is_flag=True),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def stopping(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what a command takes that stops a scope."""
+    options = (
+        click.option("--why", required=True, help="For whoever asks why nothing goes out."),
+        click.option("--until", type=Until(), help="It ends by itself: in 2h, 30m, 7d, or at a date."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return scoped(command)
+
+
+@click.command()
+@stopping
+@click.option("--wait", is_flag=True, help="Return when nothing of it is with a vendor any more.")
+def pause(**given: Any) -> None:
+    """Stop a channel, a provider, a workspace, a campaign, or everything; what is due waits."""
+    _stop(Kind.PAUSE, **given)
+
+
+@click.command()
+@scoped
+@click.option("--why", default="no reason was given")
+def resume(why: str, as_json: bool, **named: Any) -> None:
+    """End the pauses of exactly this scope."""
+    _go_on(Kind.PAUSE, _scope(**named), why, as_json=as_json)
+
+
+@click.command()
+@stopping
+def hold(**given: Any) -> None:
+    """Hold a campaign (or another scope) back: what is inserted waits until it is released."""
+    _stop(Kind.HOLD, wait=False, **given)
+
+
+@click.command()
+@scoped
+@click.option("--why", default="no reason was given")
+def release(why: str, as_json: bool, **named: Any) -> None:
+    """Let go out what is held back."""
+    _go_on(Kind.HOLD, _scope(**named), why, as_json=as_json)
+
+
+@click.command()
+@stopping
+def stop(**given: Any) -> None:
+    """Stop every send at once: fleet stop --all --why "wrong text". It goes on with fleet resume --all."""
+    if not given["everything"] or _scope_of(given) != Scope():
+        fail("say --all; for less there is fleet pause", Exit.USAGE)
+    _stop(Kind.PAUSE, wait=False, **given)
+
+
+@click.command()
+@stopping
+def drain(**given: Any) -> None:
+    """Pause a scope, and return when nothing of it is with a vendor: what is left in the ledger is all there is."""
+    _stop(Kind.PAUSE, wait=True, **given)
+
+
+@click.command("pauses")
+@click.option("--json", "as_json", is_flag=True)
+def list_(as_json: bool) -> None:
+    """List what is paused, held or being cancelled: who said so, why, and until when."""
+    holds: list[Hold] = with_ledger(overview.holds)
+    if json_wanted(as_json):
+        print_json({"pauses": [asdict(one) for one in holds]})
+    elif holds:
+        print_table(_COLUMNS, [[getattr(one, column) for column in _COLUMNS] for one in holds])
+    else:
+        say("nothing is paused")
+
+
+COMMANDS = [pause, resume, hold, release, stop, drain, list_]
+
+
+def _stop(kind: Kind, *, why: str, until: datetime | None, yes: bool, wait: bool, as_json: bool, **named: Any) -> None:
+    scope = _scope(**named)
+    if scope == Scope():
+        confirmed("Nothing at all will be sent until somebody resumes. Go on?", yes)
+    said = Said(kind, scope, actor(), why)
+
+    async def work(pool: Pool) -> None:
+        await pauses.pause(pool, said, until)
+        if wait:
+            await _settled(pool, scope)
+
+    with_ledger(work)
+    if json_wanted(as_json):
+        print_json({"scope": scope.key, "kind": kind.value, "until": until})
+    else:
+        end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else f"until fleet {ENDED_BY[kind]}"
+        say(f"{scope.key}: nothing starts any more, {end}")
+
+
+async def _settled(pool: Pool, scope: Scope) -> None:
+    """Wait until nothing of a scope is with a vendor; a person may break it off, and the pause stands."""
+    while under_way := await cancellation.sending(pool, scope):
+        say(f"{under_way} are with a vendor")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _go_on(kind: Kind, scope: Scope, why: str, *, as_json: bool) -> None:
+    async def work(pool: Pool) -> tuple[int, list[Hold]]:
+        ended = await pauses.resume(pool, Said(kind, scope, actor(), why))
+        return ended, await overview.holds(pool)
+
+    ended, left = with_ledger(work)
+    if json_wanted(as_json):
+        print_json({"scope": scope.key, "ended": ended, "pauses": [asdict(one) for one in left]})
+    if not ended:
+        others = f"; there are {len(left)} others: fleet pauses" if left else ""
+        fail(f"no {kind.value} of {scope.key} stands{others}", Exit.NOTHING)
+    say(f"{scope.key} goes on" + (f"; {len(left)} pauses of other scopes stand: fleet pauses" if left else ""))
+
+
+def _scope(*, everything: bool, **named: Any) -> Scope:
+    scope = _scope_of(named)
+    if everything != (scope == Scope()):
+        fail("say what: --all, or --channel, --provider, --workspace, --campaign", Exit.USAGE)
+    if not scope.is_one:
+        fail("these do not go together; a workspace goes with a campaign, a channel or a provider", Exit.USAGE)
+    return scope
+
+
+def _scope_of(named: dict[str, Any]) -> Scope:
+    return Scope(**{name: named[name] for name in ("workspace_id", "campaign_id", "channel", "provider")})
