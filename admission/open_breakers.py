@@ -4,11 +4,12 @@ Refuses to change anything: a breaker closes when a message gets through, or wit
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
 
-from admission.breaker import INDEX, moment
+from admission.breaker import INDEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class OpenBreaker:
 
     provider: str
     tenant_id: str
-    since: str
-    until: str
+    since: datetime
+    until: datetime
     """Then one message tries."""
     error: str
 
@@ -31,8 +32,12 @@ def open_breakers(client: redis.Redis) -> list[OpenBreaker]:
     for key in keys:
         pipe.hmget(key, "tenant", "since", "until", "error")
     found = [
-        OpenBreaker(key.split(":")[2], tenant.decode(), moment(since), moment(until), (error or b"").decode())
+        OpenBreaker(key.split(":")[2], tenant.decode(), _moment(since), _moment(until), (error or b"").decode())
         for key, (tenant, since, until, error) in zip(keys, pipe.execute(), strict=True)
-        if tenant and until  # the record of an account that nobody uses any more is gone before its name
+        if tenant and since and until  # the record of an account that nobody uses any more is gone before its name
     ]
     return sorted(found, key=lambda one: one.since)
+
+
+def _moment(unix_seconds: bytes) -> datetime:
+    return datetime.fromtimestamp(int(float(unix_seconds)), UTC)

@@ -77,13 +77,21 @@ async def claim_replays(pool: Pool, token: UUID, *, lease_seconds: float, limit:
     return [(send_key, Channel(channel)) for send_key, channel in rows]
 
 
-async def begin_replay(pool: Pool, send_key: UUID, token: UUID, *, lease: UUID, lease_seconds: float) -> Replay | None:
+async def begin_replay(
+    pool: Pool, send_key: UUID, token: UUID, *, worker: UUID, lease: UUID, lease_seconds: float
+) -> Replay | None:
     """Take a replay over from the queue under a lease of its own and count the request; called by the worker.
 
     None: its claim ran out, or a person closed it; nothing may be sent.
     """
     rows = await run(
-        pool, _SQL["begin_replay"], send_key=send_key, token=token, lease=lease, lease_seconds=lease_seconds
+        pool,
+        _SQL["begin_replay"],
+        send_key=send_key,
+        token=token,
+        worker=worker,
+        lease=lease,
+        lease_seconds=lease_seconds,
     )
     return Replay(*rows[0][:7]) if rows else None
 

@@ -71,6 +71,7 @@ async def start(
             if admitted
             else []
         ),
+        worker=uuid4(),
         lease=lease,
         lease_seconds=LEASE_SECONDS,
         default_provider=provider,

@@ -36,7 +36,7 @@ async def _replay(runtime: Runtime, channel: Channel, token: UUID, send_key: UUI
             return
         lease = runtime.new_lease()
         found = await batches.begin_replay(
-            runtime.pool, send_key, token, lease=lease.token, lease_seconds=lease.seconds
+            runtime.pool, send_key, token, worker=runtime.presence.id, lease=lease.token, lease_seconds=lease.seconds
         )
         if found is not None:
             launched = await _launch(runtime, channel, send_key, found, lease)

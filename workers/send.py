@@ -118,6 +118,7 @@ async def _start(runtime: Runtime, channel: Channel, token: UUID, groups: Sequen
             token,
             [_candidate(group, index) for group in groups for index in range(len(group.members))],
             composition.batches,
+            worker=runtime.presence.id,
             lease=lease.token,
             lease_seconds=lease.seconds,
             default_provider=CHANNELS[channel].default_provider,

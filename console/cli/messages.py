@@ -9,10 +9,12 @@ import click
 
 from config.channels import Channel
 from config.database import Pool
-from console.cli.ledger import actor, with_ledger
+from config.log import mask
+from console.cli.ledger import actor, with_ledger, with_servers
 from console.cli.moment import Moment
 from console.cli.scope import cancel_scope
 from console.cli.speech import Exit, FleetGroup, confirmed, fail, json_wanted, masked, print_json, print_table, say
+from console.explained import explained
 from outbox import decisions, replies, search
 from outbox.addresses import NotAnAddress, normalise
 from outbox.scopes import Scope
@@ -98,6 +100,23 @@ def get(id_: UUID, as_json: bool, unmasked: bool) -> None:
 
 
 @click.command()
+@click.argument("id_", metavar="ID", type=click.UUID)
+@click.option("--json", "as_json", is_flag=True)
+def why(id_: UUID, as_json: bool) -> None:
+    """Say what a message waits for, longest first, and when it goes if nothing changes."""
+    found = with_servers(lambda pool, redis_url: explained(pool, redis_url, id_))
+    if found is None:
+        fail(f"there is no message {id_}", Exit.NOTHING)
+    if json_wanted(as_json):
+        print_json(masked(asdict(found)))
+        return
+    say(mask(found.says))
+    if found.waits:
+        rows = [(one.code, mask(one.says), one.until or "a person, or something else, must act") for one in found.waits]
+        print_table(("waits for", "", "until"), rows)
+
+
+@click.command()
 @changing
 def retry(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Schedule failed messages again, with a fresh budget of attempts."""
@@ -143,7 +162,7 @@ def send_again(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
 
 
 messages = FleetGroup(
-    "messages", help="Find and correct messages.", commands=[list_, get, retry, cancel, arrived, send_again]
+    "messages", help="Find and correct messages.", commands=[list_, get, why, retry, cancel, arrived, send_again]
 )
 
 

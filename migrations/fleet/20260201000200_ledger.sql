@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS fleet.batches (
     first_sent_at timestamptz NOT NULL,
     tainted boolean NOT NULL DEFAULT false,   -- a request under this key ended unknown: only a replay may follow
     replays integer NOT NULL DEFAULT 0,
+    worker uuid,                          -- who began its last request, as in fleet.workers
     lease_token uuid,                     -- null while it waits for its replay
     lease_expires_at timestamptz NOT NULL -- or, without a token, when the replay is due
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);  -- it is small, and its rows live for seconds

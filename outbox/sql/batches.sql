@@ -119,6 +119,7 @@ WITH taken AS (
     UPDATE fleet.batches b
     SET lease_token = %(lease)s,
         lease_expires_at = fleet.now() + make_interval(secs => %(lease_seconds)s),
+        worker = %(worker)s,
         replays = b.replays + 1
     WHERE b.send_key = %(send_key)s AND b.lease_token = %(token)s AND b.lease_expires_at > fleet.now()
       AND NOT EXISTS (

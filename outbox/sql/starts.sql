@@ -144,13 +144,13 @@ WITH decided AS MATERIALIZED (
 ),
 opened AS (
     INSERT INTO fleet.batches (
-        send_key, channel, provider, account, account_tenant_id, member_ids, addresses, body, first_sent_at, lease_token,
-        lease_expires_at
+        send_key, channel, provider, account, account_tenant_id, member_ids, addresses, body, first_sent_at, worker,
+        lease_token, lease_expires_at
     )
     SELECT b.send_key, %(channel)s, b.provider, b.account, b.account_tenant_id,
         ARRAY(SELECT json_array_elements_text(b.member_ids)::uuid), ARRAY(SELECT json_array_elements_text(b.addresses)),
         decode(b.body, 'base64'),
-        fleet.now(), %(lease)s, fleet.now() + make_interval(secs => %(lease_seconds)s)
+        fleet.now(), %(worker)s, %(lease)s, fleet.now() + make_interval(secs => %(lease_seconds)s)
     FROM json_to_recordset(%(batches)s) AS b (
         send_key uuid, provider text, account text, account_tenant_id uuid, member_ids json, addresses json, body text
     )

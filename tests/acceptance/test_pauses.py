@@ -15,6 +15,7 @@ from benchmarks.running import until
 from console.cli import main
 from tests.acceptance.conftest import FULL, Scene, at_work, environment
 from tests.acceptance.test_up import fleet
+from tests.factories import insert as insert_one
 
 MESSAGES = 100_000 if FULL else 4_000
 WITHIN_SECONDS = 2.0
@@ -153,11 +154,16 @@ def test_what_cannot_be_done_is_one_sentence(
     assert owner.execute("SELECT count(*) FROM fleet.pauses").fetchone() == (0,)
 
 
-def test_hold_and_release_a_campaign(env: dict[str, str]) -> None:
+def test_hold_ask_why_and_release_a_campaign(env: dict[str, str], owner: psycopg.Connection) -> None:
     scope = ("--campaign", str(uuid4()))
+    waiting = insert_one(owner, "sms", campaign_id=scope[1])
     assert fleet("hold", *scope, "--why", "the client looks at it", "--until", "2h", env=env).returncode == 0
     (held,) = json.loads(fleet("pauses", env=env).stdout)["pauses"]
     assert (held["kind"], held["until"] is not None, held["created_by"][:4]) == ("hold", True, "cli:")
+    why = json.loads(CliRunner(env=env).invoke(main, ["messages", "why", str(waiting)]).stdout)
+    assert [one["code"] for one in why["waits"]] == ["no_worker", "held", "its_turn"]
+    assert why["waits"][1]["says"].startswith(f"campaign:{scope[1]} is held back for a release by cli:")
+    assert CliRunner(env=env).invoke(main, ["messages", "why", str(uuid4())]).exit_code == 4
     assert fleet("resume", *scope, env=env).returncode == 4
     assert json.loads(fleet("release", *scope, env=env).stdout) == {
         "scope": f"campaign:{scope[1]}",

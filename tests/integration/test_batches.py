@@ -26,7 +26,7 @@ async def replay(ledger: Pool, started: Started) -> tuple[batches.Replay | None,
     """Claim and begin the replay that is due, as rescuer and worker do."""
     token, lease = uuid4(), uuid4()
     await batches.claim_replays(ledger, token, lease_seconds=60, limit=10)
-    found = await batches.begin_replay(ledger, started.send_key, token, lease=lease, lease_seconds=60)
+    found = await batches.begin_replay(ledger, started.send_key, token, worker=uuid4(), lease=lease, lease_seconds=60)
     return found, Started(started.send_key, lease, started.ids)
 
 
@@ -130,8 +130,10 @@ async def test_a_replay_belongs_to_one_worker(ledger: Pool, owner: psycopg.Conne
     ]
     assert await batches.claim_replays(ledger, uuid4(), lease_seconds=60, limit=10) == []
 
-    first = await batches.begin_replay(ledger, started.send_key, token, lease=uuid4(), lease_seconds=60)
-    second = await batches.begin_replay(ledger, started.send_key, token, lease=uuid4(), lease_seconds=60)
+    first = await batches.begin_replay(ledger, started.send_key, token, worker=uuid4(), lease=uuid4(), lease_seconds=60)
+    second = await batches.begin_replay(
+        ledger, started.send_key, token, worker=uuid4(), lease=uuid4(), lease_seconds=60
+    )
 
     assert first is not None
     assert second is None

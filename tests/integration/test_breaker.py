@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -226,7 +227,8 @@ async def test_people_see_whose_it_is_since_when_until_when_and_why(process: Pro
         await report(breaker, *[TIMEOUT] * FAILURES)
         (seen,) = open_breakers(client)
         assert (seen.provider, seen.tenant_id) == ("twilio", str(TENANT))
-        assert (seen.since, seen.until) == ("2027-01-15 08:00:00 UTC", "2027-01-15 08:00:05 UTC")
+        at = datetime(2027, 1, 15, 8, tzinfo=UTC)
+        assert (seen.since, seen.until) == (at, at + timedelta(seconds=5))
         assert seen.error == "timeout: the vendor did not answer in time"
         await report(breaker, ACCEPTED)
         assert open_breakers(client) == []

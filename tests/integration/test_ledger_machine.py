@@ -30,6 +30,7 @@ SHRINK = os.environ.get("SHRINK") == "1"
 FULL = os.environ.get("FULL") == "1"
 EXAMPLES, STEPS = (1_000, 80) if FULL else (45, 40)
 LEASE_SECONDS, MARGIN_SECONDS = 60.0, 2.0
+WORKER = UUID(int=1)
 ACCOUNT, NOBODY = "account", UUID(int=0)
 
 wishes = st.sampled_from([Status.SENT, Status.FAILED, Status.SCHEDULED, Status.UNKNOWN])
@@ -101,6 +102,7 @@ class LedgerMachine(Stage):
                 reading.token,
                 [Candidate(row.id, row.address, row.seen, send_key, None, ACCOUNT, NOBODY) for row in reading.rows],
                 compose,
+                worker=WORKER,
                 lease=lease,
                 lease_seconds=LEASE_SECONDS,
                 default_provider=provider,
@@ -217,7 +219,9 @@ class LedgerMachine(Stage):
         batch = self.before.batches.get(send_key)
         mine = batch and batch["lease_token"] == token and batch["lease_expires_at"] > self.now
         found = self.do(
-            batches.begin_replay(self.world.pool, send_key, token, lease=lease, lease_seconds=LEASE_SECONDS)
+            batches.begin_replay(
+                self.world.pool, send_key, token, worker=WORKER, lease=lease, lease_seconds=LEASE_SECONDS
+            )
         )
         assert (found is not None) == bool(mine)
         if found is None:

@@ -127,7 +127,7 @@ async def _replayed(fleet: Pool, owner: Owner) -> None:
     ended = [Ended(first.send_key, first.lease, replay_after_seconds=0)]
     await settle(fleet, [first.settlement(id_, Status.UNKNOWN)], ended, worker="w")
     assert await batches.claim_replays(fleet, token, lease_seconds=60, limit=10) == [(str(first.send_key), "email")]
-    found = await batches.begin_replay(fleet, first.send_key, token, lease=lease, lease_seconds=60)
+    found = await batches.begin_replay(fleet, first.send_key, token, worker=uuid4(), lease=lease, lease_seconds=60)
     assert found is not None
     assert found.member_ids == [id_]
     answer = type(first)(first.send_key, lease, [id_]).settlement(id_)

@@ -238,6 +238,7 @@ async def _start(ledger: Pool, token: UUID, rows: list[Claimed]) -> dict[UUID, i
             if admitted
             else []
         ),
+        worker=uuid4(),
         lease=uuid4(),
         lease_seconds=60,
         default_provider="resend",
