@@ -85,7 +85,7 @@ async def metrics(request: Request) -> Response:
 async def _database(state: State) -> str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await check(state.settings, state.database_url)
+            await check(state.settings, state.database_url, sending=True)
     except NotReady as why:
         return str(why)
     except (psycopg.Error, TimeoutError) as error:

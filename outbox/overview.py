@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from config.catalog import served_channels
 from config.channels import CHANNELS, JOB_TYPES, Channel
 from config.database import Pool, run
-from outbox import polls
+from outbox import identity, polls
 from outbox.presence import PRESENT_SECONDS
 from outbox.queries import load
 from outbox.states import Status
@@ -81,6 +81,8 @@ class Overview:
     """Events that are not applied: waiting, given_up."""
     duplicates: int
     """Messages that two requests were accepted for, ever."""
+    is_recognised: bool = True
+    """False: the database is a copy, and nothing is sent from it."""
     polls: dict[str, int] = field(default_factory=dict)
     """Messages whose vendor will be asked what became of them: due, later."""
 
@@ -107,6 +109,7 @@ async def overview(pool: Pool) -> Overview:
         attempts={(row[0], row[1]): row[2] for row in await run(pool, _SQL["attempts"])},
         events=dict(await run(pool, _SQL["events"], limit=COUNT_LIMIT)),
         duplicates=(await run(pool, _SQL["duplicates"]))[0][0],
+        is_recognised=await identity.is_recognised(pool),
         polls=await polls.waiting(pool, COUNT_LIMIT),
     )
 

@@ -18,6 +18,7 @@ WAIT_SECONDS = 1.0
 CONNECT_SECONDS = 10
 _ROLE = "SELECT current_user, to_regrole('fleet') IS NOT NULL, to_regclass('fleet.schema_migrations') IS NOT NULL"
 _APPLIED = "SELECT name FROM fleet.schema_migrations"
+NOT_OURS = "this database is a copy, or was restored: nothing is sent until somebody runs: fleet db restored"
 
 _log = log.get(__name__)
 
@@ -27,10 +28,10 @@ class NotReady(Exception):
 
 
 async def wait_until_ready(settings: Settings, database_url: str) -> None:
-    """Return when the database answers and has the schema. Raises NotReady where waiting cannot help."""
+    """Return when the database answers and may be sent from. Raises NotReady where waiting cannot help."""
     while True:
         try:
-            await check(settings, database_url)
+            await check(settings, database_url, sending=True)
         except AWAY as error:
             _log.warning("database_away", error=type(error).__name__)
             await asyncio.sleep(WAIT_SECONDS)
@@ -38,8 +39,11 @@ async def wait_until_ready(settings: Settings, database_url: str) -> None:
             return
 
 
-async def check(settings: Settings, database_url: str) -> None:
-    """Ask once. Raises NotReady, and OperationalError where the database is away."""
+async def check(settings: Settings, database_url: str, *, sending: bool = False) -> None:
+    """Ask once. Raises NotReady, and OperationalError where the database is away.
+
+    `sending`: not ready either where the database is a copy, which may be read and corrected.
+    """
     connecting = psycopg.AsyncConnection.connect(
         database_url, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None
     )
@@ -49,9 +53,16 @@ async def check(settings: Settings, database_url: str) -> None:
         except InsufficientPrivilege:
             grant = f"GRANT fleet TO {Identifier(connection.info.user).as_string()}"
             raise NotReady(f"{connection.info.user} is no member of the role fleet; run: {grant}") from None
-    behind = [migration.name for migration in files.load() if migration.name not in applied]
-    if behind:
-        raise NotReady(f"this database is behind by {len(behind)} migrations; run: fleet db migrate")
+        behind = [migration.name for migration in files.load() if migration.name not in applied]
+        if behind:
+            raise NotReady(f"this database is behind by {len(behind)} migrations; run: fleet db migrate")
+        if sending and not await _is_ours(connection):
+            raise NotReady(NOT_OURS)
+
+
+async def _is_ours(connection: Connection) -> bool:
+    row = await (await connection.execute("SELECT fleet.is_recognised()")).fetchone()
+    return bool(row and row[0])
 
 
 async def _applied(settings: Settings, connection: Connection) -> set[str]:

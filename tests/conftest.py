@@ -123,11 +123,19 @@ def owner(database_url: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def _create(servers: Servers, name: str, template: str = "template0") -> None:
+def _create(servers: Servers, name: str, template: str | None = None) -> None:
+    """Create a database, empty or as a copy of one that is migrated, and say that it is the one to send from."""
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template or "template0")
+            )
         )
+    if template:
+        with psycopg.connect(servers.named(name), autocommit=True) as connection:
+            connection.execute(
+                "UPDATE fleet.identity SET database_oid = d.oid FROM pg_database d WHERE d.datname = current_database()"
+            )
 
 
 def _drop(servers: Servers, name: str) -> None:

@@ -12,7 +12,7 @@ from config.database import Pool
 from config.settings import load
 from console.cli.ledger import actor, with_ledger
 from console.cli.speech import Exit, FleetGroup, confirmed, fail, first_line, print_table, say
-from outbox import adoption
+from outbox import adoption, identity
 from outbox.migrate import files, runner
 from outbox.migrate.finding import Database, Finding
 from outbox.migrate.lease import Busy
@@ -126,6 +126,26 @@ def adopt(cancel_held: bool, yes: bool) -> None:
     say(f"adopted; {cancelled} cancelled" if cancel_held else "adopted; what was held goes out when it is due")
 
 
+@click.command()
+@click.option("--nothing-was-lost", is_flag=True, help="It was moved while nothing was sent: hold nothing back.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restored(nothing_was_lost: bool, yes: bool) -> None:
+    """Say that this restored or copied database is the one to send from.
+
+    What was due until now waits until fleet db adopt: it may have gone out since the backup was made, or from the
+    original.
+    """
+    if with_ledger(identity.is_recognised):
+        say("this is the database that the fleet sends from; where it was restored as it stands, go on")
+    confirmed("Is this the database to send from, and is no other of its kind at work?", yes)
+    with_ledger(lambda pool: identity.restored(pool, actor=actor(), hold=not nothing_was_lost))
+    say(
+        "the fleet sends from this database"
+        if nothing_was_lost
+        else "the fleet sends from this database; what was due until now waits: fleet db adopt"
+    )
+
+
 async def _adopt(pool: Pool, cancel_held: bool) -> int:
     cancelled = 0
     while cancel_held and await _holds_any(pool):
@@ -156,5 +176,5 @@ def _print_findings(findings: list[Finding]) -> None:
 
 
 database = FleetGroup(
-    "db", help="Bring a database to the fleet's schema.", commands=[migrate, plan, status, verify, adopt]
+    "db", help="Bring a database to the fleet's schema.", commands=[migrate, plan, status, verify, adopt, restored]
 )

@@ -12,6 +12,7 @@ from config.database import Pool
 from console.cli.ledger import with_servers
 from console.cli.speech import json_wanted, print_json, print_table, say
 from outbox.overview import COUNT_LIMIT, Overview, overview
+from outbox.readiness import NOT_OURS
 
 
 @click.command()
@@ -81,6 +82,8 @@ def _print_channels(seen: Overview) -> None:
 
 
 def _print_trouble(seen: Overview) -> None:
+    if not seen.is_recognised:
+        say(f"\n{NOT_OURS}")
     if seen.holds:
         ends = {
             "adoption": "until fleet db adopt",

@@ -91,11 +91,12 @@ FROM dead d
 
 -- name: claim_replays
 -- Takes the batches whose replay is due, for the time that their bundle is in Redis. No row: none is due, or everything is
--- stopped; a pause of less holds no replay, which is the same send as its start.
+-- stopped, or this database is a copy; a pause of less holds no replay, which is the same send as its start.
 WITH due AS MATERIALIZED (
     SELECT b.send_key
     FROM fleet.batches b
     WHERE b.lease_token IS NULL
+      AND (SELECT fleet.is_recognised())
       AND b.lease_expires_at <= fleet.now()
       AND b.first_sent_at > fleet.now() - make_interval(secs => (%(key_seconds)s::jsonb ->> b.provider)::float8)
       AND NOT EXISTS (

@@ -2,7 +2,7 @@
 
 -- name: claim
 -- scheduled -> queued, at most %(limit)s rows of one channel, urgent band first, then the earliest due. No row: nothing
--- is due, or all that is due is paused or claimed by another relay in this moment.
+-- is due, or all that is due is paused or claimed by another relay in this moment, or this database is a copy.
 -- Three short index ranges instead of one: in a single range by band, messages due next year in the urgent band would
 -- be read over and over before today's normal ones are found.
 -- The channel is compared before it is used as text: so it takes the column's own type, which may be an enum, and the
@@ -15,7 +15,8 @@
 -- Second column: whether it has a bundle of its own, because a worker crashed over it.
 WITH due AS MATERIALIZED (
     SELECT o.id
-    FROM (VALUES (0), (1), (2)) AS bands (band)
+    FROM (SELECT WHERE (SELECT fleet.is_recognised())) AS ours
+    CROSS JOIN (VALUES (0), (1), (2)) AS bands (band)
     CROSS JOIN LATERAL (
         SELECT o.id
         FROM public.channel_outbox o
