@@ -130,7 +130,9 @@ def adopt(cancel_held: bool, yes: bool) -> None:
 @click.option("--nothing-was-lost", is_flag=True, help="It was moved while nothing was sent: hold nothing back.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def restored(nothing_was_lost: bool, yes: bool) -> None:
-    """Say that this restored or copied database is the one to send from.
+    """Say that a copy is the one to send from.
+
+    This database was restored or copied, and sends nothing until then.
 
     What was due until now waits until fleet db adopt: it may have gone out since the backup was made, or from the
     original.

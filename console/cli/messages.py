@@ -103,7 +103,10 @@ def get(id_: UUID, as_json: bool, unmasked: bool) -> None:
 @click.argument("id_", metavar="ID", type=click.UUID)
 @click.option("--json", "as_json", is_flag=True)
 def why(id_: UUID, as_json: bool) -> None:
-    """Say what a message waits for, longest first, and when it goes if nothing changes."""
+    """Say what a message waits for.
+
+    Longest first, and when it goes if nothing changes.
+    """
     found = with_servers(lambda pool, redis_url: explained(pool, redis_url, id_))
     if found is None:
         fail(f"there is no message {id_}", Exit.NOTHING)

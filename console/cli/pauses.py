@@ -58,7 +58,10 @@ def stopping(command: Callable[..., None]) -> Callable[..., None]:
 @stopping
 @click.option("--wait", is_flag=True, help="Return when nothing of it is with a vendor any more.")
 def pause(**given: Any) -> None:
-    """Stop a channel, a provider, a workspace, a campaign, or everything; what is due waits."""
+    """Stop a scope; what is due waits.
+
+    A channel, a provider, a workspace, a campaign, one of the others in a workspace, or everything.
+    """
     _stop(Kind.PAUSE, **given)
 
 
@@ -73,7 +76,10 @@ def resume(why: str, as_json: bool, **named: Any) -> None:
 @click.command()
 @stopping
 def hold(**given: Any) -> None:
-    """Hold a campaign (or another scope) back: what is inserted waits until it is released."""
+    """Hold a campaign back until its release.
+
+    What is inserted into it (or into another scope) waits.
+    """
     _stop(Kind.HOLD, wait=False, **given)
 
 
@@ -88,7 +94,10 @@ def release(why: str, as_json: bool, **named: Any) -> None:
 @click.command()
 @stopping
 def stop(**given: Any) -> None:
-    """Stop every send at once: fleet stop --all --why "wrong text". It goes on with fleet resume --all."""
+    """Stop every send at once.
+
+    fleet stop --all --why "wrong text"; it goes on with fleet resume --all.
+    """
     if not given["everything"] or _scope_of(given) != Scope():
         fail("say --all; for less there is fleet pause", Exit.USAGE)
     _stop(Kind.PAUSE, wait=False, **given)
@@ -97,14 +106,20 @@ def stop(**given: Any) -> None:
 @click.command()
 @stopping
 def drain(**given: Any) -> None:
-    """Pause a scope, and return when nothing of it is with a vendor: what is left in the ledger is all there is."""
+    """Pause a scope and wait for its requests.
+
+    When it returns, nothing of the scope is with a vendor: what is left in the ledger is all there is.
+    """
     _stop(Kind.PAUSE, wait=True, **given)
 
 
 @click.command("pauses")
 @click.option("--json", "as_json", is_flag=True)
 def list_(as_json: bool) -> None:
-    """List what is paused, held or being cancelled: who said so, why, and until when."""
+    """List what is paused, held or cancelled.
+
+    With who said so, why, and until when.
+    """
     holds: list[Hold] = with_ledger(overview.holds)
     if json_wanted(as_json):
         print_json({"pauses": [asdict(one) for one in holds]})

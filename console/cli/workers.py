@@ -16,7 +16,10 @@ _COLUMNS = ("id", "host", "pid", "queues", "in flight", "version", "up", "")
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True)
 def list_(as_json: bool) -> None:
-    """List the sending processes that have announced themselves in the last seconds."""
+    """List the sending processes.
+
+    Those that have announced themselves in the last seconds.
+    """
     found = with_ledger(presence.present)
     if json_wanted(as_json):
         print_json({"workers": [asdict(one) for one in found]})
@@ -29,8 +32,9 @@ def list_(as_json: bool) -> None:
 @click.command()
 @click.argument("id_", metavar="ID", type=click.UUID)
 def drain(id_: UUID) -> None:
-    """Have one process finish what it has begun, take nothing new, and end.
+    """Have one process finish and end.
 
+    It takes nothing new.
     It reads this when it next announces itself, within five seconds. Whatever keeps processes running may start another
     in its place: take that one down there.
     """
