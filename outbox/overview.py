@@ -114,6 +114,11 @@ async def overview(pool: Pool) -> Overview:
     )
 
 
+async def rates(pool: Pool) -> dict[str, int]:
+    """Return, by channel, how many messages vendors accepted in the last minute."""
+    return dict(await run(pool, _SQL["rates"], limit=COUNT_LIMIT))
+
+
 async def holds(pool: Pool) -> list[Hold]:
     """Return every pause, hold and mark that stands, the oldest first."""
     return [Hold(*row) for row in await run(pool, _SQL["pauses"])]

@@ -1,6 +1,8 @@
 """`fleet status`: how it stands, for a person at a terminal or a script."""
 
 from dataclasses import asdict
+from datetime import timedelta
+from math import ceil
 
 import click
 import redis
@@ -11,7 +13,7 @@ from config.catalog import served_channels
 from config.database import Pool
 from console.cli.ledger import with_servers
 from console.cli.speech import json_wanted, print_json, print_table, say
-from outbox.overview import COUNT_LIMIT, Overview, overview
+from outbox.overview import COUNT_LIMIT, Overview, overview, rates
 from outbox.readiness import NOT_OURS
 
 
@@ -19,28 +21,35 @@ from outbox.readiness import NOT_OURS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as when the output is not a terminal.")
 def status(as_json: bool) -> None:
     """Show what waits, what is under way, what ended today, who works, and what holds."""
-    seen, breakers = with_servers(_read)
+    seen, rates, breakers = with_servers(_read)
     if json_wanted(as_json):
         attempts = [{"provider": p, "outcome": o, "requests": n} for (p, o), n in seen.attempts.items()]
         open_ = None if breakers is None else [asdict(one) for one in breakers]
-        print_json({**asdict(seen), "attempts": attempts, "breakers": open_})
+        print_json({**asdict(seen), "attempts": attempts, "per_minute": rates, "breakers": open_})
         return
-    _print_channels(seen)
+    _print_channels(seen, rates)
     _print_trouble(seen)
     _print_breakers(breakers)
 
 
-async def _read(pool: Pool, redis_url: str) -> tuple[Overview, list[OpenBreaker] | None]:
+async def _read(pool: Pool, redis_url: str) -> tuple[Overview, dict[str, int], list[OpenBreaker] | None]:
     """Read how it stands; of the breakers nothing is known (None) while Redis is away."""
-    seen = await overview(pool)
+    seen, sent = await overview(pool), await rates(pool)
     try:
         with client(redis_url) as opened:
-            return seen, open_breakers(opened)
+            return seen, sent, open_breakers(opened)
     except redis.RedisError:
-        return seen, None
+        return seen, sent, None
 
 
-def _print_channels(seen: Overview) -> None:
+def _drained_in(due: int, per_minute: int) -> str:
+    """Say how long what is due takes at the rate of the last minute; nothing where there is no rate."""
+    if not due or not per_minute:
+        return ""
+    return f"{'over ' if due >= COUNT_LIMIT else ''}{timedelta(seconds=ceil(60 * due / per_minute))}"
+
+
+def _print_channels(seen: Overview, sent: dict[str, int]) -> None:
     rows = []
     for name, view in seen.channels.items():
         counted = view.statuses
@@ -54,6 +63,8 @@ def _print_channels(seen: Overview) -> None:
                 name,
                 _capped(view.due),
                 age,
+                sent.get(name, 0),
+                _drained_in(view.due, sent.get(name, 0)),
                 _capped(view.held),
                 _capped(view.later),
                 under_way,
@@ -67,6 +78,8 @@ def _print_channels(seen: Overview) -> None:
             "channel",
             "due",
             "oldest",
+            "a minute",
+            "drained in",
             "held",
             "later",
             "under way",
@@ -78,7 +91,11 @@ def _print_channels(seen: Overview) -> None:
         ),
         rows,
     )
-    say("sent, delivered, failed: of messages made in the last 24 hours" if rows else "no messages, and no workers")
+    say(
+        "a minute: accepted in the last one; sent, delivered, failed: of messages made in the last 24 hours"
+        if rows
+        else "no messages, and no workers"
+    )
 
 
 def _print_trouble(seen: Overview) -> None:

@@ -99,6 +99,18 @@ FROM fleet.attempts a
 WHERE a.finished_at > fleet.now() - interval '5 minutes'
 GROUP BY a.provider, a.outcome
 
+-- name: rates
+-- Per channel: messages that vendors accepted in the last minute, counted up to the limit over all channels.
+SELECT taken.channel, count(*)
+FROM (
+    SELECT o.channel::text AS channel
+    FROM fleet.attempts a
+    JOIN public.channel_outbox o ON o.id = a.message_id
+    WHERE a.finished_at > fleet.now() - interval '1 minute' AND a.outcome = 'accepted'
+    LIMIT %(limit)s
+) AS taken
+GROUP BY taken.channel
+
 -- name: events
 -- Events that are not applied: those that wait for their message, and those that were given up for a person to see.
 SELECT taken.state, count(*)

@@ -13,7 +13,7 @@ from admission.open_breakers import OpenBreaker
 from admission.why import Why, World, why
 from config.channels import Channel
 from config.database import Pool
-from outbox import accounts, bundles, pauses, presence
+from outbox import accounts, bundles, overview, pauses, presence
 from outbox.pauses import Kind, Said
 from outbox.scopes import Scope
 from outbox.settlements import settle
@@ -196,6 +196,7 @@ async def test_at_the_rate_of_the_last_minute_it_is_told_when(case: Case, owner:
     found = await case.why()
 
     assert "at 1 a minute that takes 120 s" in found.says
+    assert await overview.rates(case.ledger) == {"sms": 1}
     assert found.goes_at is not None
     assert timedelta(seconds=119) < found.goes_at - case.now < timedelta(seconds=150)
 
