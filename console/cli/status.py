@@ -27,7 +27,8 @@ def status(as_json: bool) -> None:
         open_ = None if breakers is None else [asdict(one) for one in breakers]
         print_json({**asdict(seen), "attempts": attempts, "per_minute": rates, "breakers": open_})
         return
-    _print_channels(seen, rates)
+    _print_channels(seen)
+    _print_forecast(seen, rates)
     _print_trouble(seen)
     _print_breakers(breakers)
 
@@ -42,14 +43,7 @@ async def _read(pool: Pool, redis_url: str) -> tuple[Overview, dict[str, int], l
         return seen, sent, None
 
 
-def _drained_in(due: int, per_minute: int) -> str:
-    """Say how long what is due takes at the rate of the last minute; nothing where there is no rate."""
-    if not due or not per_minute:
-        return ""
-    return f"{'over ' if due >= COUNT_LIMIT else ''}{timedelta(seconds=ceil(60 * due / per_minute))}"
-
-
-def _print_channels(seen: Overview, sent: dict[str, int]) -> None:
+def _print_channels(seen: Overview) -> None:
     rows = []
     for name, view in seen.channels.items():
         counted = view.statuses
@@ -63,8 +57,6 @@ def _print_channels(seen: Overview, sent: dict[str, int]) -> None:
                 name,
                 _capped(view.due),
                 age,
-                sent.get(name, 0),
-                _drained_in(view.due, sent.get(name, 0)),
                 _capped(view.held),
                 _capped(view.later),
                 under_way,
@@ -78,8 +70,6 @@ def _print_channels(seen: Overview, sent: dict[str, int]) -> None:
             "channel",
             "due",
             "oldest",
-            "a minute",
-            "drained in",
             "held",
             "later",
             "under way",
@@ -91,11 +81,16 @@ def _print_channels(seen: Overview, sent: dict[str, int]) -> None:
         ),
         rows,
     )
-    say(
-        "a minute: accepted in the last one; sent, delivered, failed: of messages made in the last 24 hours"
-        if rows
-        else "no messages, and no workers"
-    )
+    say("sent, delivered, failed: of messages made in the last 24 hours" if rows else "no messages, and no workers")
+
+
+def _print_forecast(seen: Overview, sent: dict[str, int]) -> None:
+    """Say how long what is due takes at the rate of the last minute."""
+    for name, view in seen.channels.items():
+        if per_minute := sent.get(name, 0):
+            takes = timedelta(seconds=ceil(60 * view.due / per_minute))
+            over = "over " if view.due >= COUNT_LIMIT else ""
+            say(f"{name}: {per_minute} in the last minute" + (f"; what is due takes {over}{takes}" if view.due else ""))
 
 
 def _print_trouble(seen: Overview) -> None:

@@ -36,35 +36,13 @@ def test_a_channel_that_no_provider_serves_is_given_no_command(capsys: pytest.Ca
     assert said == ["no provider of this version serves linkedin: its messages wait"]
 
 
-@pytest.mark.parametrize(
-    ("due", "per_minute", "says"),
-    [(0, 600, ""), (100, 0, ""), (100, 600, "0:00:10"), (1, 600, "0:00:01"), (100_000, 60, "over 1 day, 3:46:40")],
-)
-def test_how_long_what_is_due_takes(due: int, per_minute: int, says: str) -> None:
-    assert status._drained_in(due, per_minute) == says
-
-
-def test_a_table_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "130")
-    view = ChannelView(due=1_200, oldest_due_seconds=3, held=4, later=5, statuses={"sent": 7}, workers=2)
-    status._print_channels(Overview({"sms": view}, [], [], [], {}, 0, {}, {}, 0), {"sms": 600})
-    header, row = capsys.readouterr().out.splitlines()[:2]
-    assert header.split() == [
-        "channel",
-        "due",
-        "oldest",
-        "a",
-        "minute",
-        "drained",
-        "in",
-        "held",
-        "later",
-        "under",
-        "way",
-        "unknown",
-        "sent",
-        "delivered",
-        "failed",
-        "workers",
+def test_how_long_what_is_due_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    channels = {"sms": ChannelView(due=100), "email": ChannelView(due=100_000), "voice": ChannelView()}
+    seen = Overview(channels, [], [], [], {}, 0, {}, {}, 0)
+    status._print_forecast(seen, {"sms": 600, "voice": 5})
+    status._print_forecast(seen, {"email": 60})
+    assert capsys.readouterr().err.splitlines() == [
+        "sms: 600 in the last minute; what is due takes 0:00:10",
+        "voice: 5 in the last minute",
+        "email: 60 in the last minute; what is due takes over 1 day, 3:46:40",
     ]
-    assert row.split() == ["sms", "1200", "3", "s", "600", "0:02:00", "4", "5", "0", "0", "7", "0", "0", "2"]
