@@ -1,4 +1,4 @@
-"""`fleet pause|resume|hold|release|stop|drain|pauses`: what must not go out, who says so, and until when.
+"""`fleet pause|resume|stop|drain`: what must not go out, who says so, and until when; `fleet status` lists what stands.
 
 Owns how a scope is named at a terminal. Refuses to touch messages: what is held waits as it is.
 """
@@ -16,15 +16,13 @@ from config.channels import Channel
 from config.database import Pool
 from console.cli.ledger import actor, with_ledger
 from console.cli.moment import Until
-from console.cli.speech import Exit, confirmed, fail, json_wanted, print_json, print_table, say
+from console.cli.speech import Exit, confirmed, fail, json_wanted, print_json, say
 from outbox import cancellation, overview, pauses
 from outbox.overview import Hold
 from outbox.pauses import ENDED_BY, Kind, Said
 from outbox.scopes import Scope
 
 LOOK_SECONDS = 0.2
-
-_COLUMNS = ("scope", "kind", "reason", "created_by", "created_at", "until")
 
 
 def scoped(command: Callable[..., None]) -> Callable[..., None]:
@@ -56,13 +54,12 @@ def stopping(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @stopping
-@click.option("--wait", is_flag=True, help="Return when nothing of it is with a vendor any more.")
 def pause(**given: Any) -> None:
     """Stop a scope; what is due waits.
 
     A channel, a provider, a workspace, a campaign, one of the others in a workspace, or everything.
     """
-    _stop(Kind.PAUSE, **given)
+    _stop(wait=False, **given)
 
 
 @click.command()
@@ -70,25 +67,7 @@ def pause(**given: Any) -> None:
 @click.option("--why", default="no reason was given")
 def resume(why: str, as_json: bool, **named: Any) -> None:
     """End the pauses of exactly this scope."""
-    _go_on(Kind.PAUSE, _scope(**named), why, as_json=as_json)
-
-
-@click.command()
-@stopping
-def hold(**given: Any) -> None:
-    """Hold a campaign back until its release.
-
-    What is inserted into it (or into another scope) waits.
-    """
-    _stop(Kind.HOLD, wait=False, **given)
-
-
-@click.command()
-@scoped
-@click.option("--why", default="no reason was given")
-def release(why: str, as_json: bool, **named: Any) -> None:
-    """Let go out what is held back."""
-    _go_on(Kind.HOLD, _scope(**named), why, as_json=as_json)
+    go_on(Said(Kind.PAUSE, _scope(**named), actor(), why), as_json=as_json)
 
 
 @click.command()
@@ -100,7 +79,7 @@ def stop(**given: Any) -> None:
     """
     if not given["everything"] or _scope_of(given) != Scope():
         fail("say --all; for less there is fleet pause", Exit.USAGE)
-    _stop(Kind.PAUSE, wait=False, **given)
+    _stop(wait=False, **given)
 
 
 @click.command()
@@ -110,45 +89,47 @@ def drain(**given: Any) -> None:
 
     When it returns, nothing of the scope is with a vendor: what is left in the ledger is all there is.
     """
-    _stop(Kind.PAUSE, wait=True, **given)
+    _stop(wait=True, **given)
 
 
-@click.command("pauses")
-@click.option("--json", "as_json", is_flag=True)
-def list_(as_json: bool) -> None:
-    """List what is paused, held or cancelled.
-
-    With who said so, why, and until when.
-    """
-    holds: list[Hold] = with_ledger(overview.holds)
-    if json_wanted(as_json):
-        print_json({"pauses": [asdict(one) for one in holds]})
-    elif holds:
-        print_table(_COLUMNS, [[getattr(one, column) for column in _COLUMNS] for one in holds])
-    else:
-        say("nothing is paused")
+COMMANDS = [pause, resume, stop, drain]
 
 
-COMMANDS = [pause, resume, hold, release, stop, drain, list_]
-
-
-def _stop(kind: Kind, *, why: str, until: datetime | None, yes: bool, wait: bool, as_json: bool, **named: Any) -> None:
-    scope = _scope(**named)
-    if scope == Scope():
-        confirmed("Nothing at all will be sent until somebody resumes. Go on?", yes)
-    said = Said(kind, scope, actor(), why)
+def stand_still(said: Said, until: datetime | None, *, wait: bool = False, as_json: bool) -> None:
+    """Stop a scope and say so. `wait`: until nothing of it is with a vendor."""
 
     async def work(pool: Pool) -> None:
         await pauses.pause(pool, said, until)
         if wait:
-            await _settled(pool, scope)
+            await _settled(pool, said.scope)
 
     with_ledger(work)
     if json_wanted(as_json):
-        print_json({"scope": scope.key, "kind": kind.value, "until": until})
+        print_json({"scope": said.scope.key, "kind": said.kind.value, "until": until})
     else:
-        end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else f"until fleet {ENDED_BY[kind]}"
-        say(f"{scope.key}: nothing starts any more, {end}")
+        say(f"{said.scope.key}: nothing starts any more, until {until or f'it is {ENDED_BY[said.kind]}d'}")
+
+
+def go_on(said: Said, *, as_json: bool) -> None:
+    """End what stands of one kind on a scope, and say what else does."""
+
+    async def work(pool: Pool) -> tuple[int, list[Hold]]:
+        return await pauses.resume(pool, said), await overview.holds(pool)
+
+    ended, left = with_ledger(work)
+    if json_wanted(as_json):
+        print_json({"scope": said.scope.key, "ended": ended, "pauses": [asdict(one) for one in left]})
+    others = f"; {len(left)} of other scopes stand: fleet status" if left else ""
+    if not ended:
+        fail(f"no {said.kind.value} of {said.scope.key} stands{others}", Exit.NOTHING)
+    say(f"{said.scope.key} goes on{others}")
+
+
+def _stop(*, why: str, until: datetime | None, yes: bool, wait: bool, as_json: bool, **named: Any) -> None:
+    scope = _scope(**named)
+    if scope == Scope():
+        confirmed("Nothing at all will be sent until somebody resumes. Go on?", yes)
+    stand_still(Said(Kind.PAUSE, scope, actor(), why), until, wait=wait, as_json=as_json)
 
 
 async def _settled(pool: Pool, scope: Scope) -> None:
@@ -156,20 +137,6 @@ async def _settled(pool: Pool, scope: Scope) -> None:
     while under_way := await cancellation.sending(pool, scope):
         say(f"{under_way} are with a vendor")
         await asyncio.sleep(LOOK_SECONDS)
-
-
-def _go_on(kind: Kind, scope: Scope, why: str, *, as_json: bool) -> None:
-    async def work(pool: Pool) -> tuple[int, list[Hold]]:
-        ended = await pauses.resume(pool, Said(kind, scope, actor(), why))
-        return ended, await overview.holds(pool)
-
-    ended, left = with_ledger(work)
-    if json_wanted(as_json):
-        print_json({"scope": scope.key, "ended": ended, "pauses": [asdict(one) for one in left]})
-    if not ended:
-        others = f"; there are {len(left)} others: fleet pauses" if left else ""
-        fail(f"no {kind.value} of {scope.key} stands{others}", Exit.NOTHING)
-    say(f"{scope.key} goes on" + (f"; {len(left)} pauses of other scopes stand: fleet pauses" if left else ""))
 
 
 def _scope(*, everything: bool, **named: Any) -> Scope:

@@ -101,7 +101,7 @@ def _print_trouble(seen: Overview) -> None:
             "adoption": "until fleet db adopt",
             "cancel": "until its end; died: run it again",
             "pause": "until fleet resume",
-            "hold": "until fleet release",
+            "hold": "until fleet campaigns release",
         }
         held = [(h.scope, h.kind, h.reason, h.created_by, h.until or ends[h.kind]) for h in seen.holds]
         print_table(("paused", "kind", "why", "by", "until"), held, title="\nPauses")

@@ -67,7 +67,7 @@ def test_a_paused_campaign_stops_and_goes_on_and_is_cancelled(scene: Scene) -> N
     assert seconds < WITHIN_SECONDS
     assert before["scheduled"] > 0, "there must have been something to stop"
     until(lambda: set(scene.statuses()) == {"sent", "scheduled"})
-    (held,) = told(scene, "pauses", "--json")["pauses"]
+    (held,) = told(scene, "status")["holds"]
     assert (held["scope"], held["reason"], held["until"]) == (f"campaign:{campaign}", "wrong text", None)
 
     assert told(scene, "resume", *scope)["ended"] == 1
@@ -147,7 +147,7 @@ def env(tmp_path: Path, database_url: str, redis_url: str) -> dict[str, str]:
         (["pause", "--all", "--why", "x"], 2, "Add --yes"),
         (["stop", "--why", "x"], 2, "say --all"),
         (["resume", "--channel", "sms"], 4, "no pause of channel:sms stands"),
-        (["release", "--all"], 4, "no hold of everything stands"),
+        (["campaigns", "release", str(uuid4())], 4, "no hold of campaign:"),
         (["workers", "drain", str(uuid4())], 4, "no worker"),
     ],
 )
@@ -160,18 +160,16 @@ def test_what_cannot_be_done_is_one_sentence(
 
 
 def test_hold_ask_why_and_release_a_campaign(env: dict[str, str], owner: psycopg.Connection) -> None:
-    scope = ("--campaign", str(uuid4()))
-    waiting = insert_one(owner, "sms", campaign_id=scope[1])
-    assert fleet("hold", *scope, "--why", "the client looks at it", "--until", "2h", env=env).returncode == 0
-    (held,) = json.loads(command(env, "pauses").stdout)["pauses"]
+    campaign = str(uuid4())
+    waiting = insert_one(owner, "sms", campaign_id=campaign)
+    why = ("--why", "the client looks at it")
+    assert fleet("campaigns", "hold", campaign, *why, "--until", "2h", env=env).returncode == 0
+    (held,) = json.loads(command(env, "status").stdout)["holds"]
     assert (held["kind"], held["until"] is not None, held["created_by"][:4]) == ("hold", True, "cli:")
-    why = json.loads(command(env, "messages", "why", str(waiting)).stdout)
-    assert [one["code"] for one in why["waits"]] == ["no_worker", "held", "its_turn"]
-    assert why["waits"][1]["says"].startswith(f"campaign:{scope[1]} is held back for a release by cli:")
+    answer = json.loads(command(env, "messages", "why", str(waiting)).stdout)
+    assert [one["code"] for one in answer["waits"]] == ["no_worker", "held", "its_turn"]
+    assert answer["waits"][1]["says"].startswith(f"campaign:{campaign} is held back for a release by cli:")
     assert command(env, "messages", "why", str(uuid4())).exit_code == 4
-    assert command(env, "resume", *scope).exit_code == 4
-    assert json.loads(command(env, "release", *scope).stdout) == {
-        "scope": f"campaign:{scope[1]}",
-        "ended": 1,
-        "pauses": [],
-    }
+    assert command(env, "resume", "--campaign", campaign).exit_code == 4
+    released = {"scope": f"campaign:{campaign}", "ended": 1, "pauses": []}
+    assert json.loads(command(env, "campaigns", "release", campaign).stdout) == released
