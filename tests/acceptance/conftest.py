@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,8 +15,10 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.running import OURS, ROOT, Fleet, fleet, module, until
+from console.cli import main
 from tests.conftest import Servers
 
 FULL = os.environ.get("FULL") == "1"
@@ -122,6 +125,13 @@ def scene(servers: Servers, database_url: str, redis_url: str, owner: psycopg.Co
         # A drain takes seconds and is tried elsewhere; only under coverage it is needed, to write down what ran.
         stack.callback(built.stop if "COVERAGE_PROCESS_CONFIG" in os.environ else built.kill)
         yield Scene(built, vendor, owner)
+
+
+def fleet_here(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run a command in this process: what it asks for is done by others, and a start of Python takes seconds."""
+    ended = CliRunner(env=env).invoke(main, arguments)
+    print(ended.stdout, ended.stderr)
+    return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
 
 
 def at_work(scene: Scene, *queues: str) -> None:

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from tests.acceptance.conftest import environment
-from tests.acceptance.test_up import fleet
+from tests.acceptance.conftest import fleet_here as fleet
+from tests.acceptance.test_up import fleet as fleet_itself
 from tests.factories import insert, status_of
 
 
@@ -146,7 +147,7 @@ def test_bad_input_is_one_clear_sentence(env: dict[str, str], arguments: list[st
 
 
 def test_a_database_that_does_not_answer(env: dict[str, str]) -> None:
-    ended = fleet("status", env={**env, "DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:9/x"})
+    ended = fleet_itself("status", env={**env, "DATABASE_URL": "postgresql://nobody:hidden@127.0.0.1:9/x"})
     assert ended.returncode == 1
     assert "DATABASE_URL" in ended.stderr
     assert "hidden" not in ended.stderr
@@ -154,5 +155,5 @@ def test_a_database_that_does_not_answer(env: dict[str, str]) -> None:
 
 
 def test_help_fits_a_screen(env: dict[str, str]) -> None:
-    ended: subprocess.CompletedProcess[str] = fleet("--help", env=env)
+    ended: subprocess.CompletedProcess[str] = fleet_itself("--help", env=env)
     assert len(ended.stdout.splitlines()) <= 24

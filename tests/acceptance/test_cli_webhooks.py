@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.acceptance.conftest import environment
-from tests.acceptance.test_up import fleet
+from tests.acceptance.conftest import fleet_here as fleet
 
 
 @pytest.fixture

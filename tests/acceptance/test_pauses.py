@@ -8,12 +8,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
 
 from benchmarks.load import insert
 from benchmarks.running import until
-from console.cli import main
-from tests.acceptance.conftest import FULL, Scene, at_work, environment
+from tests.acceptance.conftest import FULL, Scene, at_work, environment, fleet_here
 from tests.acceptance.test_up import fleet
 from tests.factories import insert as insert_one
 
@@ -24,14 +22,9 @@ PATIENCE_SECONDS = 900.0
 
 def told(scene: Scene, *arguments: str) -> Any:
     """Run a command that must succeed; return its JSON."""
-    ended = command(scene.fleet.environment, *arguments)
-    assert ended.exit_code == 0, ended.stderr
+    ended = fleet_here(*arguments, env=scene.fleet.environment)
+    assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
-
-
-def command(env: dict[str, str], *arguments: str) -> Result:
-    """Run a command in this process: what it does is done by others, and a start of Python would take seconds."""
-    return CliRunner(env=env).invoke(main, arguments)
 
 
 def received(scene: Scene) -> int:
@@ -73,7 +66,7 @@ def test_a_paused_campaign_stops_and_goes_on_and_is_cancelled(scene: Scene) -> N
     assert told(scene, "resume", *scope)["ended"] == 1
     sent = scene.statuses()["sent"]
     until(lambda: scene.statuses().get("sent", 0) > sent + 200, patience_seconds=PATIENCE_SECONDS)
-    ended = command(scene.fleet.environment, "messages", "cancel", *scope, "--yes")
+    ended = fleet_here("messages", "cancel", *scope, "--yes", env=scene.fleet.environment)
     counts = json.loads(ended.stdout)
 
     # It returned when nothing of the campaign was under way: nothing comes after.
@@ -81,7 +74,7 @@ def test_a_paused_campaign_stops_and_goes_on_and_is_cancelled(scene: Scene) -> N
     print(f"{counts}; the vendor had accepted {accepted}")
     assert statuses == {"sent": accepted, "cancelled": MESSAGES - accepted}
     assert counts["unknown"] == 0
-    assert ended.exit_code == (5 if counts["with_vendor"] else 0)
+    assert ended.returncode == (5 if counts["with_vendor"] else 0)
     insert(scene.owner, "sms", 20, "b")
     until(lambda: scene.statuses().get("sent") == accepted + 20)
     assert scene.stats()["twilio"]["accepted"] == accepted + 20
@@ -121,9 +114,9 @@ def test_a_worker_is_sent_home_and_a_channel_is_drained(scene: Scene) -> None:
     told(scene, "resume", "--channel", "sms")
 
     (worker,) = told(scene, "workers", "list", "--json")["workers"]
-    assert command(scene.fleet.environment, "workers", "drain", worker["id"]).exit_code == 0
+    assert fleet_here("workers", "drain", worker["id"], env=scene.fleet.environment).returncode == 0
     assert scene.fleet.processes["worker"].wait(60) == 0
-    assert command(scene.fleet.environment, "workers", "list").exit_code == 4
+    assert fleet_here("workers", "list", env=scene.fleet.environment).returncode == 4
     assert scene.statuses().get("sending", 0) == 0
     scene.fleet.start("another", "workers", "sms")
     until(lambda: scene.all_are("sent"))
@@ -154,8 +147,8 @@ def env(tmp_path: Path, database_url: str, redis_url: str) -> dict[str, str]:
 def test_what_cannot_be_done_is_one_sentence(
     env: dict[str, str], arguments: list[str], code: int, sentence: str, owner: psycopg.Connection
 ) -> None:
-    ended = command(env, *arguments)
-    assert (ended.exit_code, sentence in ended.stderr) == (code, True), ended.stderr
+    ended = fleet_here(*arguments, env=env)
+    assert (ended.returncode, sentence in ended.stderr) == (code, True), ended.stderr
     assert owner.execute("SELECT count(*) FROM fleet.pauses").fetchone() == (0,)
 
 
@@ -164,12 +157,12 @@ def test_hold_ask_why_and_release_a_campaign(env: dict[str, str], owner: psycopg
     waiting = insert_one(owner, "sms", campaign_id=campaign)
     why = ("--why", "the client looks at it")
     assert fleet("campaigns", "hold", campaign, *why, "--until", "2h", env=env).returncode == 0
-    (held,) = json.loads(command(env, "status").stdout)["holds"]
+    (held,) = json.loads(fleet_here("status", env=env).stdout)["holds"]
     assert (held["kind"], held["until"] is not None, held["created_by"][:4]) == ("hold", True, "cli:")
-    answer = json.loads(command(env, "messages", "why", str(waiting)).stdout)
+    answer = json.loads(fleet_here("messages", "why", str(waiting), env=env).stdout)
     assert [one["code"] for one in answer["waits"]] == ["no_worker", "held", "its_turn"]
     assert answer["waits"][1]["says"].startswith(f"campaign:{campaign} is held back for a release by cli:")
-    assert command(env, "messages", "why", str(uuid4())).exit_code == 4
-    assert command(env, "resume", "--campaign", campaign).exit_code == 4
+    assert fleet_here("messages", "why", str(uuid4()), env=env).returncode == 4
+    assert fleet_here("resume", "--campaign", campaign, env=env).returncode == 4
     released = {"scope": f"campaign:{campaign}", "ended": 1, "pauses": []}
-    assert json.loads(command(env, "campaigns", "release", campaign).stdout) == released
+    assert json.loads(fleet_here("campaigns", "release", campaign, env=env).stdout) == released

@@ -76,7 +76,7 @@ def test_a_vendor_that_does_not_work_is_left_alone_until_one_message_gets_throug
     until(lambda: bool(breakers()))
     (shown,) = breakers()
     assert (shown["provider"], shown["tenant_id"]) == ("resend", "00000000-0000-0000-0000-000000000000")
-    assert "UTC" in shown["since"] + shown["until"]
+    assert shown["since"] < shown["until"]
     assert "internal" in shown["error"]
     until(lambda: not scene.statuses().keys() & {"queued", "sending"})
     waiting = scene.owner.execute(

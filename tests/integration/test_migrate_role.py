@@ -13,6 +13,7 @@ EXPECTED = {
         fleet.relays fleet.api_keys fleet.replies fleet.campaign_hints fleet.campaign_rollups
     """,
     ("SELECT", "INSERT", "UPDATE"): "voice_call_records campaign_metrics",
+    ("SELECT", "UPDATE"): "fleet.identity",
     ("SELECT", "INSERT"): "fleet.attempts fleet.promises fleet.audit_log campaigns",
     ("SELECT",): """
         workspaces leads crm_contacts voice_phone_numbers ai_settings_resend ai_settings_twilio ai_settings_voice
