@@ -1,7 +1,8 @@
 """Which database this is: a restored or copied one sends nothing until a person says that it is the one.
 
-Recognised are copies and restores that make a new database: its cluster's identifier, or its number in the cluster, is
-another. A physical restore of the same cluster (point in time, a disk's snapshot) bears the same marks and cannot be
+Recognised are copies and restores that make a new cluster, a new database or new tables, as a dump does also in the
+place of its original: each bears a number that is another then. A physical restore of the same cluster (point in time,
+a disk's snapshot), and rows alone that are put back into the tables as they stand, bear the same marks and cannot be
 told from the original: whoever makes one says so with the same command, before the fleet starts.
 
 Owns the words; refuses to stop anything itself: claims ask (claims.sql), and processes that send do not start.

@@ -8,7 +8,11 @@ SELECT fleet.is_recognised()
 -- from the original: it waits under a hold as at an adoption, in the same transaction, so that no claim comes between.
 WITH said AS (
     UPDATE fleet.identity i
-    SET system_identifier = c.system_identifier, database_oid = d.oid, said_by = %(actor)s, said_at = fleet.now()
+    SET system_identifier = c.system_identifier,
+        database_oid = d.oid,
+        table_oid = 'fleet.identity'::regclass,
+        said_by = %(actor)s,
+        said_at = fleet.now()
     FROM pg_control_system() c
     JOIN pg_database d ON d.datname = current_database()
 ),
