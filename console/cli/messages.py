@@ -134,8 +134,8 @@ def retry(dry_run: bool, yes: bool, as_json: bool, **chosen: Any) -> None:
 def cancel(dry_run: bool, yes: bool, reason: str, as_json: bool, **chosen: Any) -> None:
     """Take messages back that are not with a vendor yet.
 
-    With nothing but --campaign, --workspace, --channel or --provider (or --workspace and --campaign): stops the whole
-    scope first, and returns when nothing of it is being sent any more.
+    With nothing but --campaign, --workspace, --channel or --provider (or --workspace and one of the others): stops the
+    whole scope first, and returns when nothing of it is being sent any more.
     """
     wanted = _filter(chosen, [Status.SCHEDULED, Status.QUEUED])
     scope = Scope.of(wanted)
