@@ -1,18 +1,24 @@
--- The hold under which a live database is adopted.
+-- The hold under which a live database is adopted, or one that was restored. Several may stand: the widest holds what the
+-- others do.
 
 -- name: held
--- Why messages are held, and how many: also those that are due later, where the hold holds everything.
-SELECT p.reason, (
+-- Why messages are held, and how many: also those that are due later, where the hold holds everything. No row: nothing
+-- is held.
+SELECT standing.reasons, (
     SELECT count(*)
     FROM (
         SELECT
         FROM public.channel_outbox o
-        WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < p.due_before
+        WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < standing.due_before
         LIMIT %(limit)s
     ) AS taken
 )
-FROM fleet.pauses p
-WHERE p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
+FROM (
+    SELECT string_agg(DISTINCT p.reason, '; ') AS reasons, max(p.due_before) AS due_before
+    FROM fleet.pauses p
+    WHERE p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
+    HAVING count(*) > 0
+) AS standing
 
 -- name: release
 WITH released AS (
@@ -32,8 +38,12 @@ RETURNING id
 WITH chosen AS MATERIALIZED (
     SELECT o.id
     FROM public.channel_outbox o
-    JOIN fleet.pauses p ON p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
-    WHERE o.status = 'scheduled' AND coalesce(o.scheduled_at, o.created_at) < p.due_before
+    WHERE o.status = 'scheduled'
+      AND coalesce(o.scheduled_at, o.created_at) < (
+          SELECT max(p.due_before)
+          FROM fleet.pauses p
+          WHERE p.kind = 'adoption' AND (p.until IS NULL OR p.until > fleet.now())
+      )
     ORDER BY o.id
     LIMIT %(limit)s
     FOR UPDATE OF o

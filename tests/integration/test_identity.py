@@ -19,7 +19,7 @@ from outbox import adoption, identity
 from outbox.batches import claim_replays
 from outbox.readiness import NOT_OURS, NotReady, check
 from tests.conftest import ROOT, Servers
-from tests.factories import insert, status_of
+from tests.factories import insert, pause, status_of
 from tests.started import claimed, start
 
 
@@ -77,6 +77,26 @@ async def test_once_said_what_was_due_waits_for_a_person_and_what_comes_goes_out
         assert len((await claimed(copy))[1]) == 1
         noted = owner.execute("SELECT actor, action FROM fleet.audit_log ORDER BY id").fetchall()
         assert noted[0] == ("ada", "restored")
+
+
+def test_cancelling_what_is_held_cancels_it_under_every_hold(copy_url: str, redis_url: str) -> None:
+    """The first hold's messages are gone before the second's: none of those may go out."""
+    told = CliRunner(env={"DATABASE_URL": copy_url, "REDIS_URL": redis_url})
+    with psycopg.connect(copy_url, autocommit=True) as owner:
+        pause(owner, "everything", kind="adoption", due_before="2020-01-01", reason="adopted")
+        assert told.invoke(main, ["db", "restored", "--yes"]).exit_code == 0
+        ended = told.invoke(main, ["db", "adopt", "--cancel-held", "--yes"])
+        assert (ended.exit_code, f"held: adopted; {identity.REASON}" in ended.stderr) == (0, True)
+        assert owner.execute("SELECT status FROM channel_outbox").fetchall() == [("cancelled",)]
+        assert owner.execute("SELECT count(*) FROM fleet.pauses WHERE until IS NULL").fetchone() == (0,)
+
+
+def test_a_database_that_was_moved_at_rest_holds_nothing_back(copy_url: str, redis_url: str) -> None:
+    told = CliRunner(env={"DATABASE_URL": copy_url, "REDIS_URL": redis_url})
+    assert told.invoke(main, ["db", "restored", "--nothing-was-lost", "--yes"]).exit_code == 0
+    with psycopg.connect(copy_url, autocommit=True) as owner:
+        assert owner.execute("SELECT count(*) FROM fleet.pauses").fetchone() == (0,)
+    assert told.invoke(main, ["db", "adopt", "--yes"]).exit_code == 4
 
 
 def test_by_the_command(copy_url: str, redis_url: str) -> None:
