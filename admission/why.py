@@ -14,10 +14,11 @@ from admission.open_breakers import OpenBreaker
 from config.catalog import served_channels
 from config.channels import Channel
 from config.database import Pool
-from outbox import accounts, explain, presence
+from outbox import accounts, explain, identity, presence
 from outbox.addresses import NotAnAddress, normalise
 from outbox.explain import Facts, Open
-from outbox.states import FINAL, Status
+from outbox.readiness import NOT_OURS
+from outbox.states import STATUSES, Status
 from outbox.unknowns import Patience
 from providers.base import PROVIDER_WIDE
 
@@ -57,8 +58,8 @@ class World:
     """What is known besides the ledger."""
 
     patience: Patience
-    breakers: Sequence[OpenBreaker]
-    """Those that are open; empty also where Redis is away, which is said elsewhere."""
+    breakers: Sequence[OpenBreaker] | None
+    """Those that are open; None where Redis is away."""
 
 
 async def why(pool: Pool, id_: UUID, world: World) -> Why | None:
@@ -107,11 +108,19 @@ async def _account(pool: Pool, message: Facts, world: World) -> list[Wait]:
     waits = []
     if halt := await explain.halt(pool, provider, tenant):
         waits.append(Wait("halted", f"its {provider} account is halted: {halt[0]}", halt[1]))
-    for one in world.breakers:
+    for one in world.breakers or ():
         if (one.provider, one.tenant_id) == (provider, str(tenant)):
             says = f"{provider} has not worked for its account since {_moment(one.since)} ({one.error})"
             waits.append(Wait("breaker_open", says, one.until))
     return waits
+
+
+async def _servers(pool: Pool, _message: Facts, world: World) -> list[Wait]:
+    """Nothing at all goes out from a copy of the database, or without Redis."""
+    waits = [] if await identity.is_recognised(pool) else [Wait("not_ours", NOT_OURS, None)]
+    return waits + (
+        [Wait("redis_away", "Redis does not answer: nothing is claimed", None)] if world.breakers is None else []
+    )
 
 
 async def _workers(pool: Pool, message: Facts, _world: World) -> list[Wait]:
@@ -181,15 +190,15 @@ async def _outcome(pool: Pool, message: Facts, world: World) -> list[Wait]:
 
 
 _ASKED: dict[str, Sequence[Asked]] = {
-    Status.SCHEDULED: (_its_time, _pauses, _account, _workers, _recipient, _turn),
-    Status.QUEUED: (_claimed, _pauses, _account, _workers, _recipient),
+    Status.SCHEDULED: (_its_time, _pauses, _account, _servers, _workers, _recipient, _turn),
+    Status.QUEUED: (_claimed, _pauses, _account, _servers, _workers, _recipient),
     Status.SENDING: (_with_vendor,),
     Status.UNKNOWN: (_outcome,),
 }
 
 
 def _ended(message: Facts) -> str:
-    if message.status not in {*FINAL, Status.SENT, Status.FAILED, Status.DELIVERED}:
+    if message.status not in STATUSES:
         return f"its status is {message.status or 'empty'}, which the fleet does not claim; correct the row"
     at = f" at {_moment(message.ended_at)}" if message.ended_at else ""
     why = f": {message.error_message or message.error_code}" if message.error_code else ""

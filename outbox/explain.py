@@ -33,7 +33,6 @@ class Facts:
     expires_at: datetime | None
     lease_expires_at: datetime | None
     attempts: int
-    error_class: str | None
     error_code: str | None
     error_message: str | None
     ended_at: datetime | None

@@ -5,12 +5,11 @@ from datetime import timedelta
 from math import ceil
 
 import click
-import redis
 
-from admission.open_breakers import OpenBreaker, open_breakers
-from config.broker import client
+from admission.open_breakers import OpenBreaker
 from config.catalog import served_channels
 from config.database import Pool
+from console.breakers import breakers_at
 from console.cli.ledger import with_servers
 from console.cli.speech import json_wanted, print_json, print_table, say
 from outbox.overview import COUNT_LIMIT, Overview, overview, rates
@@ -21,26 +20,21 @@ from outbox.readiness import NOT_OURS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as when the output is not a terminal.")
 def status(as_json: bool) -> None:
     """Show what waits, what is under way, what ended today, who works, and what holds."""
-    seen, rates, breakers = with_servers(_read)
+    seen, sent, breakers = with_servers(_read)
     if json_wanted(as_json):
         attempts = [{"provider": p, "outcome": o, "requests": n} for (p, o), n in seen.attempts.items()]
         open_ = None if breakers is None else [asdict(one) for one in breakers]
-        print_json({**asdict(seen), "attempts": attempts, "per_minute": rates, "breakers": open_})
+        print_json({**asdict(seen), "attempts": attempts, "per_minute": sent, "breakers": open_})
         return
     _print_channels(seen)
-    _print_forecast(seen, rates)
+    _print_forecast(seen, sent)
     _print_trouble(seen)
     _print_breakers(breakers)
 
 
 async def _read(pool: Pool, redis_url: str) -> tuple[Overview, dict[str, int], list[OpenBreaker] | None]:
     """Read how it stands; of the breakers nothing is known (None) while Redis is away."""
-    seen, sent = await overview(pool), await rates(pool)
-    try:
-        with client(redis_url) as opened:
-            return seen, sent, open_breakers(opened)
-    except redis.RedisError:
-        return seen, sent, None
+    return await overview(pool), await rates(pool), breakers_at(redis_url)
 
 
 def _print_channels(seen: Overview) -> None:

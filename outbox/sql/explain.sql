@@ -1,18 +1,20 @@
--- What one message waits for, read for a person. Each statement is about one message and finds it by its id.
+-- What one message waits for, read for a person. What is counted is counted up to a limit.
 
 -- name: facts
 -- The message as its relay and its worker would see it. No row: there is no such message.
 SELECT o.id, o.status::text, o.channel::text, coalesce(o.provider::text, %(default_providers)s::jsonb ->> o.channel::text),
     coalesce(o.workspace_id, o.tenant_id), coalesce(o.tenant_id, o.workspace_id), o.campaign_id,
-    coalesce(
-        nullif(btrim(coalesce(o.recipient_email, o.recipient_phone)), ''),
-        CASE o.channel::text WHEN 'email' THEN l.email ELSE l.phone END
-    ),
-    coalesce(o.scheduled_at, o.created_at), o.expires_at, o.lease_expires_at, o.attempts, o.error_class, o.error_code,
-    o.error_message, coalesce(o.finalized_at, o.sent_at), o.send_key,
+    CASE o.channel::text
+        WHEN 'email' THEN coalesce(nullif(btrim(o.recipient_email), ''), l.email, c.email)
+        ELSE coalesce(nullif(btrim(o.recipient_phone), ''), l.phone, c.phone)
+    END,
+    coalesce(o.scheduled_at, o.created_at), o.expires_at, o.lease_expires_at, o.attempts, o.error_code, o.error_message,
+    coalesce(o.finalized_at, o.sent_at), o.send_key,
     CASE WHEN o.priority > 0 THEN 0 WHEN o.priority < 0 THEN 2 ELSE 1 END, fleet.now()
 FROM public.channel_outbox o
 LEFT JOIN public.leads l ON l.id = o.recipient_id AND l.workspace_id = o.workspace_id
+LEFT JOIN public.crm_contacts c
+    ON l.id IS NULL AND c.id = o.recipient_id AND c.tenant_id = coalesce(o.tenant_id, o.workspace_id)
 WHERE o.id = %(id)s
 
 -- name: pauses

@@ -35,7 +35,7 @@ class Case:
         self.owner = owner
         self.now = self._now()
         self.campaign = uuid4()
-        self.breakers: list[OpenBreaker] = []
+        self.breakers: list[OpenBreaker] | None = []
         self.id = insert(owner, "sms", campaign_id=self.campaign)
 
     async def why(self) -> Why:
@@ -104,8 +104,18 @@ async def is_halted(case: Case) -> datetime | None:
 
 async def has_no_vendor(case: Case) -> datetime | None:
     until = case.now + 7 * HOUR
-    case.breakers.append(OpenBreaker("twilio", str(NOBODY), case.now, until, "timeout"))
+    case.breakers = [OpenBreaker("twilio", str(NOBODY), case.now, until, "timeout")]
     return until
+
+
+async def has_no_redis(case: Case) -> datetime | None:
+    case.breakers = None
+    return None
+
+
+async def is_in_a_copy(case: Case) -> datetime | None:
+    case.owner.execute("UPDATE fleet.identity SET database_oid = 1")
+    return None
 
 
 async def has_no_worker(case: Case) -> datetime | None:
@@ -133,11 +143,13 @@ REASONS: dict[str, Callable[[Case], Any]] = {
     "adoption": was_adopted,
     "halted": is_halted,
     "breaker_open": has_no_vendor,
+    "redis_away": has_no_redis,
+    "not_ours": is_in_a_copy,
     "no_worker": has_no_worker,
     "recipient_unknown": waits_for_an_earlier_one,
 }
-TIMES = {"not_due", "put_off", "retry"}
-"""Of these a message has one at a time."""
+ALTERNATIVES = ({"not_due", "put_off", "retry"}, {"breaker_open", "redis_away"})
+"""Of each of these there is one at a time."""
 
 
 @pytest.fixture
@@ -157,7 +169,7 @@ async def test_each_reason(case: Case, code: str) -> None:
     assert found.says == found.waits[0].says
 
 
-PAIRS = [pair for pair in itertools.combinations(REASONS, 2) if not set(pair) <= TIMES]
+PAIRS = [pair for pair in itertools.combinations(REASONS, 2) if not any(set(pair) <= either for either in ALTERNATIVES)]
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
@@ -171,6 +183,31 @@ async def test_of_two_reasons_the_one_that_holds_longest_comes_first(case: Case,
     longest = endless or [max(ends, key=lambda code: ends[code] or case.now)]
     assert found.waits[0].code in longest
     assert found.goes_at == (None if endless else ends[longest[0]])
+
+
+@pytest.mark.parametrize("address", ["on the message", "of its lead", "of its contact"])
+async def test_the_recipient_is_found_where_the_worker_finds_it(
+    case: Case, owner: psycopg.Connection, address: str
+) -> None:
+    """A text message goes to the number, also where a mail address stands beside it."""
+    await waits_for_an_earlier_one(case)
+    case.set(recipient_email="ada@mail.dev")
+    if address != "on the message":
+        workspace, person = uuid4(), uuid4()
+        case.set(recipient_phone=None, workspace_id=workspace, recipient_id=person)
+        table, whose = ("leads", "workspace_id") if address == "of its lead" else ("crm_contacts", "tenant_id")
+        owner.execute("SET session_replication_role = replica")  # no workspace is needed for what is tried here
+        owner.execute(
+            f"INSERT INTO {table} (id, {whose}, phone) VALUES (%s, %s, '+1 415 555 0100')".encode(), (person, workspace)
+        )
+        owner.execute("RESET session_replication_role")
+
+    assert "recipient_unknown" in [one.code for one in (await case.why()).waits]
+
+
+async def test_what_waits_for_ever_is_explained(case: Case) -> None:
+    case.set(scheduled_at="infinity")
+    assert (await case.why()).waits[0].code == "not_due"
 
 
 async def test_what_only_waits_for_its_turn_is_told_how_many_go_before(case: Case, owner: psycopg.Connection) -> None:
