@@ -5,6 +5,7 @@ filters: what no key can say, no mark can hold, and is changed message by messag
 """
 
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -64,8 +65,12 @@ class Scope:
         return {"scope_key": self.key, "campaign_id": self.campaign_id, "default_providers": _DEFAULT_PROVIDERS}
 
 
+@lru_cache(maxsize=10_000)
 def keys_of(channel: str, provider: str, workspace_id: UUID | None, campaign_id: UUID | None) -> frozenset[str]:
-    """Return the keys of every scope that a message belongs to, as fleet.scope_keys does in the database."""
+    """Return the keys of every scope that a message belongs to, as fleet.scope_keys does in the database.
+
+    Remembered: while anything is paused, whatever else goes out is asked about before each request.
+    """
     named = _named(Scope(workspace_id, campaign_id, channel, provider))
     alone = [Scope(**{name: value}) for name, value in named.items()]
     pairs = [Scope(**{name: named[name] for name in pair}) for pair in PAIRS if pair <= set(named)]
