@@ -27,20 +27,15 @@ def told(scene: Scene, *arguments: str) -> Any:
     return json.loads(ended.stdout)
 
 
-def received(scene: Scene) -> int:
-    return int(scene.stats()["totals"]["requests"])
-
-
 def stopped_within(scene: Scene, *command: str) -> float:
-    """Run a command that stops everything under load; return after how many seconds the last request came."""
+    """Run a command that stops everything under load; return how long after it the vendor accepted the last message.
+
+    By the vendor's clock, which is this machine's. Nothing is under way any more when this returns.
+    """
     told(scene, *command)
-    returned = last = time.monotonic()
-    count = received(scene)
-    while time.monotonic() - returned < WITHIN_SECONDS + 1:
-        now, seen = time.monotonic(), received(scene)
-        count, last = (seen, now) if seen > count else (count, last)
-        time.sleep(0.02)
-    return last - returned
+    returned = time.monotonic()
+    until(lambda: scene.all_are("sent", "scheduled"))
+    return float(max(one["at_monotonic_seconds"] for one in scene.accepted())) - returned
 
 
 def test_a_paused_campaign_stops_and_goes_on_and_is_cancelled(scene: Scene) -> None:
@@ -56,10 +51,9 @@ def test_a_paused_campaign_stops_and_goes_on_and_is_cancelled(scene: Scene) -> N
     seconds = stopped_within(scene, "pause", *scope, "--why", "wrong text")
 
     before = scene.statuses()
-    print(f"{MESSAGES} messages: the last request came {seconds:.2f} s after the command returned; {before}")
+    print(f"{MESSAGES} messages: the last was accepted {seconds:.2f} s after the command returned; {before}")
     assert seconds < WITHIN_SECONDS
     assert before["scheduled"] > 0, "there must have been something to stop"
-    until(lambda: set(scene.statuses()) == {"sent", "scheduled"})
     (held,) = told(scene, "status")["holds"]
     assert (held["scope"], held["reason"], held["until"]) == (f"campaign:{campaign}", "wrong text", None)
 
@@ -92,7 +86,7 @@ def test_stop_all_stops_every_send_and_resuming_loses_none(scene: Scene) -> None
 
     seconds = stopped_within(scene, "stop", "--all", "--why", "something is wrong", "--yes")
 
-    print(f"{2 * messages} messages: the last request came {seconds:.2f} s after the command returned")
+    print(f"{2 * messages} messages: the last was accepted {seconds:.2f} s after the command returned")
     assert seconds < WITHIN_SECONDS
     assert scene.statuses()["scheduled"] > 0, "there must have been something to stop"
     assert told(scene, "resume", "--all")["ended"] == 1
