@@ -135,17 +135,21 @@ async def open_runtime(
         set(),
         [],
     )
+    _begin_loops(runtime, pauses)
+    return runtime
+
+
+def _begin_loops(runtime: Runtime, pauses: Pauses) -> None:
     loops = {
-        "settle": flusher.run(),
-        "breaker": breaker.run(),
-        "pauses": pauses.run(lambda: bool(sender.live)),
+        "settle": runtime.flusher.run(),
+        "breaker": runtime.breaker.run(),
+        "pauses": pauses.run(lambda: bool(runtime.sender.live)),
         "renew": _renew(runtime),
         "presence": _be_present(runtime),
     }
     for name, loop in loops.items():
         runtime.loops.append(asyncio.create_task(loop, name=name))
         runtime.loops[-1].add_done_callback(_ended)
-    return runtime
 
 
 def _ended(loop: "asyncio.Task[None]") -> None:
@@ -176,13 +180,16 @@ async def _renew(runtime: Runtime) -> None:
 async def _be_present(runtime: Runtime) -> None:
     while True:
         try:
-            if (
-                await presence.announce(runtime.pool, runtime.presence, runtime.budget.in_flight)
-                and not runtime.retiring
-            ):
-                _log.info("retiring")
-                runtime.retiring = True
-                os.kill(os.getpid(), signal.SIGTERM)  # it drains as it would for its parent
+            asked = await presence.announce(runtime.pool, runtime.presence, runtime.budget.in_flight)
+            if asked and not runtime.retiring:
+                _retire(runtime)
         except AWAY as error:
             _log.warning("presence_failed", error=type(error).__name__)
         await asyncio.sleep(presence.ANNOUNCE_SECONDS)
+
+
+def _retire(runtime: Runtime) -> None:
+    """Drain and end, as for the parent: a person has asked for it."""
+    _log.info("retiring")
+    runtime.retiring = True
+    os.kill(os.getpid(), signal.SIGTERM)
