@@ -132,13 +132,11 @@ def adopt(cancel_held: bool, yes: bool) -> None:
 def restored(nothing_was_lost: bool, yes: bool) -> None:
     """Say that a copy is the one to send from.
 
-    This database was restored or copied, and sends nothing until then.
-
-    What was due until now waits until fleet db adopt: it may have gone out since the backup was made, or from the
-    original.
+    This database was restored or copied, and sends nothing until then. What was due until now waits until fleet db
+    adopt: it may have gone out since the backup was made, or from the original.
     """
     if with_ledger(identity.is_recognised):
-        say("this is the database that the fleet sends from; where it was restored as it stands, go on")
+        say("the fleet sends from this database already; go on where it was restored physically, as it stands")
     confirmed("Is this the database to send from, and is no other of its kind at work?", yes)
     with_ledger(lambda pool: identity.restored(pool, actor=actor(), hold=not nothing_was_lost))
     say(

@@ -34,9 +34,8 @@ def list_(as_json: bool) -> None:
 def drain(id_: UUID) -> None:
     """Have one process finish and end.
 
-    It takes nothing new.
-    It reads this when it next announces itself, within five seconds. Whatever keeps processes running may start another
-    in its place: take that one down there.
+    It takes nothing new. It reads this when it next announces itself, within five seconds. Whatever keeps processes
+    running may start another in its place: take that one down there.
     """
     if not with_ledger(lambda pool: presence.retire(pool, id_, actor=actor())):
         fail(f"no worker {id_} is at work: fleet workers list", Exit.NOTHING)

@@ -33,6 +33,13 @@ def test_it_grows_with_fast_workers_and_shrinks_when_they_stop() -> None:
     assert window.size == SMALLEST
 
 
+def test_a_claim_waits_until_a_quarter_of_the_window_is_free() -> None:
+    window = Window(Clock())
+    quarter = SMALLEST // 4
+    assert window.room(SMALLEST - quarter + 1) == 0
+    assert window.room(SMALLEST - quarter) == quarter
+
+
 def test_it_is_bounded() -> None:
     clock = Clock()
     window = Window(clock)
