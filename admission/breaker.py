@@ -100,6 +100,7 @@ class Breaker:
         self._known: dict[str, tuple[float, Verdict]] = {}
         self._seen: dict[str, Seen] = {}
         self._more = asyncio.Event()
+        self._reporting = asyncio.Lock()
         self._away_until = 0.0
 
     async def ask(self, accounts: Iterable[Account]) -> Mapping[str, Verdict]:
@@ -137,11 +138,14 @@ class Breaker:
             await asyncio.sleep(REPORT_SECONDS)
 
     async def flush(self) -> None:
-        """Report what was seen; what Redis does not take is forgotten."""
-        self._more.clear()
-        seen, self._seen = self._seen, {}
-        if not seen:
-            return
+        """Report what was seen, after what is being reported already; what Redis does not take is forgotten."""
+        async with self._reporting:
+            self._more.clear()
+            seen, self._seen = self._seen, {}
+            if seen:
+                await self._report_all(seen)
+
+    async def _report_all(self, seen: Mapping[str, Seen]) -> None:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for key, one in seen.items():

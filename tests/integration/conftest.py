@@ -89,8 +89,12 @@ async def worker(open_worker: Open) -> Runtime:
     return runtime
 
 
-def end_of_pauses(redis_url: str) -> None:
-    """Let every pause that a vendor asked for be over: `travel` moves the ledger's clock, and not that of Redis."""
+async def end_of_pauses(worker: Runtime, redis_url: str) -> None:
+    """Let every pause that a vendor asked for be over: `travel` moves the ledger's clock, and not that of Redis.
+
+    What the worker has yet to report comes first; it would begin the pause anew.
+    """
+    await worker.breaker.flush()
     with redis.Redis.from_url(redis_url) as client:
         for key in client.scan_iter("fleet:breaker:*"):
             client.delete(key)

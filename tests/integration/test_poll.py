@@ -344,7 +344,7 @@ async def test_a_vendor_that_asks_to_wait_is_left_alone_by_looks_and_sends(
     await look(worker)
     assert await requests_of(vendors) - before == AT_ONCE, "the account's pause holds for everybody"
 
-    end_of_pauses(redis_url)
+    await end_of_pauses(worker, redis_url)
     await asyncio.sleep(0)
     worker.breaker._known.clear()
     travel(owner, 2500)
