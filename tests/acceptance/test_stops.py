@@ -90,7 +90,7 @@ def test_a_stopped_child_is_killed_before_its_lease_is_taken(scene: Scene) -> No
     child.suspend()
     began = time.monotonic()
 
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, pause_seconds=0.01)
+    until(lambda: _is_dead(child), pause_seconds=0.01)
 
     lease_seconds, margin_seconds = 4.0, 0.4
     assert time.monotonic() - began < lease_seconds + margin_seconds, "only then may a rescuer take its batches"

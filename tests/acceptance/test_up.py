@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -114,9 +115,11 @@ def test_a_database_that_was_not_migrated_is_named(home: Path, empty_database: s
 
 def _a_dead_scheduler_is_started_again(up: int) -> None:
     def scheduler() -> psutil.Process | None:
-        children = psutil.Process(up).children()
-        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return next((child for child in alive if child.cmdline()[-1:] == ["scheduler"]), None)
+        for child in psutil.Process(up).children():
+            with suppress(psutil.NoSuchProcess):  # gone since it was listed, or a zombie
+                if child.cmdline()[-1:] == ["scheduler"]:
+                    return child
+        return None
 
     first = scheduler()
     assert first
