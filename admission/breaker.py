@@ -145,6 +145,10 @@ class Breaker:
             if seen:
                 await self._report_all(seen)
 
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        await self._redis.aclose()
+
     async def _report_all(self, seen: Mapping[str, Seen]) -> None:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -159,10 +163,6 @@ class Breaker:
             self._known[key] = (-CACHE_SECONDS, Verdict("watched" if one.failures else "closed"))
             if is_open and one.failures:
                 _log.warning("breaker_open", provider=one.account.provider, tenant=str(one.account.tenant_id))
-
-    async def close(self) -> None:
-        """Close the connections to Redis."""
-        await self._redis.aclose()
 
     def _remembered(self, key: str, now: float) -> Verdict | None:
         asked_at, verdict = self._known.get(key, (-CACHE_SECONDS, Verdict()))
