@@ -92,12 +92,13 @@ async def worker(open_worker: Open) -> Runtime:
 async def end_of_pauses(worker: Runtime, redis_url: str) -> None:
     """Let every pause that a vendor asked for be over: `travel` moves the ledger's clock, and not that of Redis.
 
-    What the worker has yet to report comes first; it would begin the pause anew.
+    What the worker has yet to report comes first, for it would begin the pause anew; what it remembers goes as well.
     """
     await worker.breaker.flush()
     with redis.Redis.from_url(redis_url) as client:
         for key in client.scan_iter("fleet:breaker:*"):
             client.delete(key)
+    worker.breaker._known.clear()
 
 
 async def deliver(worker: Runtime, channel: Channel = Channel.EMAIL) -> None:

@@ -1,6 +1,5 @@
 """Messages that stay sent: their vendor is asked, few at once, and what it says is the event of its callback."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -345,8 +344,6 @@ async def test_a_vendor_that_asks_to_wait_is_left_alone_by_looks_and_sends(
     assert await requests_of(vendors) - before == AT_ONCE, "the account's pause holds for everybody"
 
     await end_of_pauses(worker, redis_url)
-    await asyncio.sleep(0)
-    worker.breaker._known.clear()
     travel(owner, 2500)
     await look(worker)
     assert {status_of(owner, id_) for id_ in ids} == {"delivered"}
