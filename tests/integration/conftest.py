@@ -89,12 +89,11 @@ async def worker(open_worker: Open) -> Runtime:
     return runtime
 
 
-async def end_of_pauses(worker: Runtime, redis_url: str) -> None:
-    """Let every pause that a vendor asked for be over: `travel` moves the ledger's clock, and not that of Redis.
+def end_of_pauses(worker: Runtime, redis_url: str) -> None:
+    """Let every pause that a vendor asked for, and that was reported, be over.
 
-    What the worker has yet to report comes first, for it would begin the pause anew; what it remembers goes as well.
+    `travel` moves the ledger's clock, and not that of Redis.
     """
-    await worker.breaker.flush()
     with redis.Redis.from_url(redis_url) as client:
         for key in client.scan_iter("fleet:breaker:*"):
             client.delete(key)

@@ -1,5 +1,6 @@
 """The breaker on a real Redis: two processes and one clock that the tests turn."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,18 @@ async def report(breaker: Breaker, *outcomes: Outcome, probe: bool = False) -> N
     for outcome in outcomes:
         breaker.note(ACCOUNT, outcome, probe=probe)
     await breaker.flush()
+
+
+async def test_whoever_flushes_waits_for_the_report_under_way(process: Process) -> None:
+    """The end of a drain would otherwise cut it off."""
+    one = process()
+    for _ in range(FAILURES):
+        one.note(ACCOUNT, TIMEOUT)
+    under_way = asyncio.create_task(one.flush())
+    await asyncio.sleep(0)
+    await one.flush()
+    assert under_way.done()
+    assert (await verdict(process())).word == "open"
 
 
 async def test_ten_failures_in_a_row_open_it_for_everybody_and_for_nobody_else(process: Process) -> None:

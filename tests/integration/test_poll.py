@@ -343,7 +343,7 @@ async def test_a_vendor_that_asks_to_wait_is_left_alone_by_looks_and_sends(
     await look(worker)
     assert await requests_of(vendors) - before == AT_ONCE, "the account's pause holds for everybody"
 
-    await end_of_pauses(worker, redis_url)
+    end_of_pauses(worker, redis_url)
     travel(owner, 2500)
     await look(worker)
     assert {status_of(owner, id_) for id_ in ids} == {"delivered"}

@@ -72,7 +72,7 @@ async def test_an_answer_to_a_replay_says_nothing_of_the_first_request(
 
     assert status_of(owner, id_) == "unknown"
     travel(owner, 100)
-    await end_of_pauses(worker, redis_url)
+    end_of_pauses(worker, redis_url)
     await replay(worker)
 
     assert status_of(owner, id_) == "sent"

@@ -92,7 +92,7 @@ async def test_429_waits_as_long_as_told_and_spends_no_attempt(
     assert status_of(owner, id_) == "scheduled"
     assert attempts_of(owner, id_) == [(1, "later", False)]
     travel(owner, 30)
-    await end_of_pauses(worker, redis_url)
+    end_of_pauses(worker, redis_url)
     await deliver(worker, Channel.SMS)
     assert status_of(owner, id_) == "sent"
 
